@@ -1,0 +1,158 @@
+"""HTTP servers on loopback for the storage tests: one answers as told, one spoils traffic to a real server."""
+
+import http.client
+import socket
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+Matches = Callable[[str, str], bool]  # (method, path with query) -> whether the fault is meant for this request
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Connections break on purpose here: no traces on stderr."""
+
+
+class LoopbackServer:
+    """A threaded HTTP server on a free port while the context lasts; `seen` lists (method, path) of its requests."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def serve(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                body = self.rfile.read(length)
+                outer.seen.append((self.command, self.path))
+                outer.answer(self, body)
+
+            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = serve
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = _Server(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Any:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        raise NotImplementedError
+
+
+class ScriptedS3(LoopbackServer):
+    """Answers each request by the next of `script`: (status, body, headers); the last one again and again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.script: list[tuple[int, bytes, dict[str, str]]] = []
+
+    def says(self, *answers: tuple[int, str]) -> None:
+        """Answer by S3 errors of these statuses and codes; 200 gives the code as the object's contents."""
+        self.seen.clear()
+        self.script = [(s, code.encode() if s == 200 else _error(code), {"ETag": '"e"'}) for s, code in answers]
+
+    def answer(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        status, content, headers = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        _reply(request, status, headers, content)
+
+
+class FaultyProxy(LoopbackServer):
+    """Passes requests on to a real S3 server, and spoils those that `break_next` names.
+
+    Faults: `slow_down` 503 unseen by the server; `reset` connection closed unseen by the server; `lost` done by the
+    server but its answer lost; `cut` the answer's body ends half-way; `flip` the request's last byte changed.
+    """
+
+    def __init__(self, target: str) -> None:
+        super().__init__()
+        self._target = str(urlsplit(target).netloc)
+        self._faults: list[tuple[str, Matches]] = []
+        self._lock = threading.Lock()
+
+    def break_next(self, *faults: str, matches: Matches = lambda method, path: True) -> None:
+        """Spoil the next matching requests, one fault each, in this order."""
+        self._faults = [(fault, matches) for fault in faults]
+
+    @property
+    def faults_left(self) -> int:
+        return len(self._faults)
+
+    def _take(self, method: str, path: str) -> str:
+        with self._lock:
+            for i, (fault, matches) in enumerate(self._faults):
+                if matches(method, path):
+                    del self._faults[i]
+                    return fault
+        return ""
+
+    def answer(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        fault = self._take(request.command, request.path)
+        if fault == "slow_down":
+            _reply(request, 503, {}, _error("SlowDown"))
+        elif fault == "reset":
+            _hang_up(request)
+        else:
+            self._pass_on(request, body[:-1] + bytes([body[-1] ^ 1]) if fault == "flip" else body, fault)
+
+    def _pass_on(self, request: BaseHTTPRequestHandler, body: bytes, fault: str) -> None:
+        upstream = http.client.HTTPConnection(self._target, timeout=30)
+        try:
+            # The client's Host header goes along, since the signature covers it.
+            upstream.request(request.command, request.path, body, dict(request.headers))
+            answer = upstream.getresponse()
+            content = answer.read()
+        except OSError:
+            fault = "lost"
+        finally:
+            upstream.close()
+        if fault == "lost":
+            _hang_up(request)
+            return
+        headers = {k: v for k, v in answer.getheaders() if k.lower() not in ("content-length", "transfer-encoding")}
+        length = int(answer.getheader("Content-Length") or 0) if request.command == "HEAD" else len(content)
+        _reply(request, answer.status, headers, content[: len(content) // 2] if fault == "cut" else content, length)
+        if fault == "cut":
+            _hang_up(request)
+
+
+def _error(code: str) -> bytes:
+    return f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>told so</Message></Error>'.encode()
+
+
+def _reply(
+    request: BaseHTTPRequestHandler, status: int, headers: dict[str, str], content: bytes, length: int | None = None
+) -> None:
+    request.send_response(status)
+    for name, value in headers.items():
+        request.send_header(name, value)
+    if status != 204:
+        request.send_header("Content-Length", str(len(content) if length is None else length))
+    request.end_headers()
+    if request.command != "HEAD":
+        request.wfile.write(content)
+    request.wfile.flush()
+
+
+def _hang_up(request: BaseHTTPRequestHandler) -> None:
+    request.close_connection = True
+    request.connection.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,452 @@
+"""`tofner.storage` on local folders, its URIs, and what each fault means. No S3 server needed."""
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.loopback import ScriptedS3
+from tofner import _index, _transfer, storage
+from tofner._index import FolderIndex
+from tofner.errors import BadInput, PassingFault
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "made here"
+    (root / "sub" / "deep").mkdir(parents=True)
+    (root / "a.txt").write_bytes(b"alpha")
+    (root / "empty").write_bytes(b"")
+    (root / "sub" / "deep" / "ünï.bin").write_bytes(bytes(range(256)))
+    return root
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+# URIs
+
+
+def test_is_s3() -> None:
+    assert storage.is_s3("s3://bucket/key")
+    assert not storage.is_s3("/work/s3/key")
+    assert not storage.is_s3("relative/path:with colon")
+
+
+@pytest.mark.parametrize("uri", ["gs://bucket/key", "file:///tmp/x", "https://host/x", "s3:/bucket/key", "s3:bucket"])
+def test_other_schemes_are_refused(uri: str) -> None:
+    with pytest.raises(BadInput, match="s3://BUCKET/KEY"):
+        storage.is_s3(uri)
+
+
+@pytest.mark.parametrize(
+    ("parts", "joined"),
+    [
+        (("s3://b", "k"), "s3://b/k"),
+        (("s3://b/", "/k/", "l"), "s3://b/k/l"),
+        (("s3://b/k/", ""), "s3://b/k"),
+        (("/w/", "k", "l.txt"), "/w/k/l.txt"),
+        (("w", "k"), "w/k"),
+    ],
+)
+def test_join(parts: tuple[str, ...], joined: str) -> None:
+    assert storage.join(*parts) == joined
+
+
+@pytest.mark.parametrize("uri", ["s3://", "s3:///key", "s3://b/../x", "s3://b/a//x", "s3://b/./x"])
+def test_bad_s3_uris_are_refused_before_any_request(uri: str, scripted_s3: ScriptedS3) -> None:
+    with pytest.raises(BadInput, match="s3://BUCKET/KEY"):
+        storage.read_bytes(uri)
+    with pytest.raises(BadInput):
+        storage.list_files(uri)
+    assert scripted_s3.seen == []
+
+
+def test_importing_and_local_use_leave_boto3_alone(tmp_path: Path) -> None:
+    code = (
+        "import sys, tofner.storage as s; from pathlib import Path; "
+        "s.write_bytes(sys.argv[1] + '/in/x', b'1'); s.store_folder(Path(sys.argv[1], 'in'), sys.argv[1] + '/out'); "
+        "s.revision(sys.argv[1] + '/out'); s.open_read(sys.argv[1] + '/in/x').read(); "
+        "print([m for m in sys.modules if m.startswith(('boto', 's3transfer', 'torch', 'pydantic', 'typer'))])"
+    )
+    run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+# Single local files
+
+
+def test_write_and_read(tmp_path: Path) -> None:
+    uri = str(tmp_path / "new folder" / "x")
+    assert not storage.exists(uri)
+    first = storage.write_bytes(uri, b"one")
+    second = storage.write_bytes(uri, b"two")
+    assert first != second
+    assert storage.read_bytes(uri) == b"two"
+    assert storage.exists(uri)
+    assert not storage.exists(str(tmp_path))
+    assert contents(tmp_path) == {"new folder/x": b"two"}
+
+
+def test_a_write_that_fails_leaves_the_old_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = str(tmp_path / "x")
+    storage.write_bytes(uri, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(PassingFault, match="No space left"):
+        storage.write_bytes(uri, b"new")
+    assert contents(tmp_path) == {"x": b"old"}
+
+
+def test_missing_file_and_folder_in_place_of_file(tmp_path: Path) -> None:
+    with pytest.raises(storage.NoSuchObject, match=r"nothing\.bin: found no such file"):
+        storage.read_bytes(str(tmp_path / "nothing.bin"))
+    with pytest.raises(BadInput, match="found a folder"):
+        storage.read_bytes(str(tmp_path))
+    with pytest.raises(BadInput, match="found a folder"):
+        storage.open_read(str(tmp_path))
+
+
+@pytest.mark.parametrize("span", [(0, None), (3, None), (3, 7), (0, 0), (9, 99), (50, 60), (10, 10)])
+def test_open_read_ranges(tmp_path: Path, span: tuple[int, int | None]) -> None:
+    (tmp_path / "x").write_bytes(b"0123456789")
+    with storage.open_read(str(tmp_path / "x"), *span) as stream:
+        assert stream.read() == b"0123456789"[slice(*span)]
+
+
+def test_open_read_seeks_within_its_range(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"0123456789")
+    with storage.open_read(str(tmp_path / "x"), 2, 8) as stream:
+        assert stream.seek(-2, os.SEEK_END) == 4
+        assert stream.read() == b"67"
+        assert stream.seek(1) == 1
+        assert stream.read(2) == b"34"
+        with pytest.raises(ValueError):
+            stream.seek(-1)
+    with pytest.raises(ValueError):
+        storage.open_read(str(tmp_path / "x"), 5, 4)
+
+
+def test_list_files(folder: Path) -> None:
+    (folder / "_index.json").write_text("{}")
+    listed = storage.list_files(str(folder))
+    assert [(f.path, f.size) for f in listed] == [("a.txt", 5), ("empty", 0), ("sub/deep/ünï.bin", 256)]
+    assert storage.list_files(str(folder / "nowhere")) == []
+
+
+# Local folders
+
+
+def test_store_folder_locally(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "models" / "v1"
+    assert storage.folder_index(str(target)) is None
+    index = storage.store_folder(folder, str(target))
+    stored = contents(target)
+    assert storage.folder_index(str(target)) == index
+    assert json.loads(stored.pop("_index.json"))["digest"] == index.digest
+    assert stored == contents(folder)
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["v1"]
+    assert storage.store_folder(folder, str(target)) == index
+    assert storage.store_folder(target, str(tmp_path / "copy")) == index  # its own index is no file of it
+
+
+def test_other_contents_are_not_stored_over(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "v1"
+    storage.store_folder(folder, str(target))
+    before = contents(target)
+    (folder / "a.txt").write_bytes(b"omega")
+    with pytest.raises(BadInput, match=r"1 files differ, 'a\.txt' first"):
+        storage.store_folder(folder, str(target))
+    assert contents(target) == before
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years")
+    with pytest.raises(BadInput, match="did not store"):
+        storage.store_folder(folder, str(tmp_path / "mine"))
+    assert contents(tmp_path / "mine") == {"thesis.txt": b"years"}
+
+
+def test_a_failed_local_store_shows_nothing(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "models").mkdir()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(PassingFault):
+        storage.store_folder(folder, str(tmp_path / "models" / "v1"))
+    assert not list((tmp_path / "models").iterdir())
+
+
+def test_a_file_that_changes_meanwhile_is_noticed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = _index.index_of
+
+    def slow(root: Path) -> FolderIndex:
+        index = real(root)
+        (root / "a.txt").write_bytes(b"ALPHA")
+        return index
+
+    monkeypatch.setattr("tofner.storage.index_of", slow)
+    with pytest.raises(BadInput, match=r"changed while they were stored, 'a\.txt' first"):
+        storage.store_folder(folder, str(tmp_path / "v1"))
+    assert not (tmp_path / "v1").exists()
+
+
+def test_links_count_or_are_refused_but_never_skipped(folder: Path, tmp_path: Path) -> None:
+    (folder / "link").symlink_to(folder / "a.txt")
+    assert "link" in storage.store_folder(folder, str(tmp_path / "v1")).files
+    (folder / "sub" / "to folder").symlink_to(tmp_path)
+    with pytest.raises(BadInput, match="to folder: found a link"):
+        storage.store_folder(folder, str(tmp_path / "v2"))
+
+
+def test_nothing_to_store(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for missing in ("empty", "nowhere"):
+        with pytest.raises(BadInput, match=missing):
+            storage.store_folder(tmp_path / missing, str(tmp_path / "v1"))
+
+
+def test_fetch_of_a_local_folder_is_the_folder(folder: Path, tmp_path: Path) -> None:
+    dest = tmp_path / "unused"
+    assert storage.fetch_folder(str(folder), dest) == folder
+    assert storage.fetch_folder(str(folder), dest, only=["a.txt", "sub/"]) == folder
+    with pytest.raises(BadInput, match=r"b\.txt: found no such file"):
+        storage.fetch_folder(str(folder), dest, only=["a.txt", "b.txt"])
+    with pytest.raises(BadInput, match="nothing there"):
+        storage.fetch_folder(str(tmp_path / "nowhere"), dest)
+    assert not dest.exists()
+
+
+def test_revision_follows_contents_and_names(folder: Path, tmp_path: Path) -> None:
+    first = storage.revision(str(folder))
+    os.utime(folder / "a.txt", (1, 1))
+    assert storage.revision(str(folder)) == first == storage.store_folder(folder, str(tmp_path / "v1")).digest
+    assert storage.revision(str(tmp_path / "v1")) == first
+    (folder / "a.txt").rename(folder / "b.txt")
+    second = storage.revision(str(folder))
+    (folder / "b.txt").write_bytes(b"alphb")
+    assert len({first, second, storage.revision(str(folder))}) == 3
+    one = storage.revision(str(folder / "b.txt"))
+    assert re.fullmatch("[0-9a-f]{64}", one)
+    with pytest.raises(BadInput):
+        storage.revision(str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"digest": "0" * 64},
+        {"files": {"a.txt": {"size": 5}}},
+        {"files": []},
+    ],
+)
+def test_a_damaged_index_is_refused(folder: Path, tmp_path: Path, change: dict[str, object]) -> None:
+    storage.store_folder(folder, str(tmp_path / "v1"))
+    path = tmp_path / "v1" / "_index.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(BadInput, match=r"_index\.json"):
+        storage.folder_index(str(tmp_path / "v1"))
+    path.write_text("{")
+    with pytest.raises(BadInput, match=r"_index\.json"):
+        storage.folder_index(str(tmp_path / "v1"))
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "", "a//b", "a/./b"])
+def test_an_index_cannot_name_files_outside(path: str) -> None:
+    good = FolderIndex({path: storage.FileEntry(1, "0" * 64)})
+    with pytest.raises(BadInput, match="inside the folder"):
+        FolderIndex.from_json(good.to_json(), "place")
+
+
+# Local pointers
+
+
+def test_pointers_move_only_from_where_they_were_read(tmp_path: Path) -> None:
+    uri = str(tmp_path / "registry" / "latest.json")
+    assert storage.read_pointer(uri) is None
+    first = storage.move_pointer(uri, {"version": "1"}, None)
+    assert storage.read_pointer(uri) == ({"version": "1"}, first)
+    with pytest.raises(storage.PointerMoved):
+        storage.move_pointer(uri, {"version": "2"}, None)
+    storage.move_pointer(uri, {"version": "2"}, first)
+    with pytest.raises(storage.PointerMoved):
+        storage.move_pointer(uri, {"version": "3"}, first)
+    assert json.loads(storage.read_bytes(uri)) == {"version": "2"}
+    storage.write_bytes(uri, b"[1]")
+    with pytest.raises(BadInput, match="a JSON object"):
+        storage.read_pointer(uri)
+
+
+def test_no_local_pointer_update_is_lost(tmp_path: Path) -> None:
+    uri = str(tmp_path / "count.json")
+
+    def add() -> None:
+        done = 0
+        while done < 20:
+            found = storage.read_pointer(uri)
+            value, etag = found if found else ({"n": 0}, None)
+            try:
+                storage.move_pointer(uri, {"n": value["n"] + 1}, etag)
+                done += 1
+            except storage.PointerMoved:
+                pass
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = storage.read_pointer(uri)
+    assert found is not None
+    assert found[0] == {"n": 80}
+
+
+# What each fault means
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (500, "InternalError"),
+        (502, "BadGateway"),
+        (503, "SlowDown"),
+        (503, "ServiceUnavailable"),
+        (504, "GatewayTimeout"),
+        (400, "RequestTimeout"),
+        (400, "BadDigest"),
+        (400, "Throttling"),
+        (409, "OperationAborted"),
+        (429, "TooManyRequests"),
+    ],
+)
+def test_passing_faults_are_tried_again(scripted_s3: ScriptedS3, status: int, code: str) -> None:
+    scripted_s3.says((status, code), (status, code), (200, "there at last"))
+    assert storage.read_bytes("s3://b/k") == b"there at last"
+    assert len(scripted_s3.seen) == 3
+
+
+def test_patience_ends(scripted_s3: ScriptedS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOFNER_STORAGE_PATIENCE_S", "1")
+    scripted_s3.says((503, "SlowDown"))
+    start = time.monotonic()
+    with pytest.raises(PassingFault, match=r"s3://b/k: .*SlowDown.*gave up after \d+ tries") as caught:
+        storage.read_bytes("s3://b/k")
+    assert caught.value.exit_code == 75
+    assert time.monotonic() - start < 5
+    # 0.1, 0.2, 0.4, … s, each halved at most: without growing delays there would be far more tries in a second
+    assert 3 <= len(scripted_s3.seen) <= 7
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "says"),
+    [
+        (403, "InvalidAccessKeyId", "AWS_ACCESS_KEY_ID"),
+        (403, "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"),
+        (400, "ExpiredToken", "credentials"),
+        (403, "AccessDenied", "access denied"),
+        (404, "NoSuchBucket", "no bucket 'b'"),
+        (404, "NoSuchKey", "no such object"),
+        (400, "AuthorizationHeaderMalformed", "AWS_REGION"),
+        (403, "RequestTimeTooSkewed", "clock"),
+        (501, "NotImplemented", "SeaweedFS"),
+        (400, "InvalidArgument", "InvalidArgument"),
+        (405, "MethodNotAllowed", "MethodNotAllowed"),
+    ],
+)
+def test_lasting_faults_are_bad_input_at_once(scripted_s3: ScriptedS3, status: int, code: str, says: str) -> None:
+    scripted_s3.says((status, code))
+    with pytest.raises(BadInput, match=r"s3://b/k: found .*expected .*;.*") as caught:
+        storage.read_bytes("s3://b/k")
+    assert says in str(caught.value)
+    assert caught.value.exit_code == 2
+    assert isinstance(caught.value, storage.NoSuchObject) == (code == "NoSuchKey")
+    assert len(scripted_s3.seen) == 1
+
+
+def test_a_missing_object_is_no_error_where_that_is_the_question(scripted_s3: ScriptedS3) -> None:
+    scripted_s3.says((404, "NoSuchKey"))
+    assert storage.exists("s3://b/k") is False
+    assert storage.folder_index("s3://b/k") is None
+    assert storage.read_pointer("s3://b/k") is None
+    for code in ("NoSuchBucket", "AccessDenied"):
+        scripted_s3.says((404 if code == "NoSuchBucket" else 403, code))
+        for ask in (storage.exists, storage.folder_index, storage.read_pointer):
+            with pytest.raises(BadInput):
+                ask("s3://b/k")
+
+
+def test_no_server_at_the_endpoint(monkeypatch: pytest.MonkeyPatch, scripted_s3: ScriptedS3) -> None:
+    monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9")  # "discard": nothing listens there
+    monkeypatch.setenv("TOFNER_STORAGE_PATIENCE_S", "0.5")
+    start = time.monotonic()
+    with pytest.raises(PassingFault, match=r"s3://b/k: http://127\.0\.0\.1:9 cannot be used now"):
+        storage.read_bytes("s3://b/k")
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("url", ["localhost:8333", "ftp://host", "http://", "http://host:port"])
+def test_bad_endpoints(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("S3_ENDPOINT_URL", url)
+    with pytest.raises(BadInput, match="S3_ENDPOINT_URL"):
+        storage.read_bytes("s3://b/k")
+
+
+@pytest.mark.parametrize("status", [200, 301, 302, 400, 403, 404])
+@pytest.mark.parametrize("body", [b"<html><body><p>Welcome!</p></body></html>", b"<!doctype html><p>Hi", b""])
+def test_a_server_that_is_not_s3(
+    scripted_s3: ScriptedS3, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes
+) -> None:
+    monkeypatch.setenv("TOFNER_STORAGE_PATIENCE_S", "0")
+    scripted_s3.script = [(status, body, {})]
+    for ask in (storage.list_files, storage.exists):
+        with pytest.raises(
+            (BadInput, PassingFault), match=r"s3://b/k.*(not S3's.*S3_ENDPOINT_URL|Internal Server Error)"
+        ):
+            ask("s3://b/k")
+
+
+def test_no_credentials(scripted_s3: ScriptedS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(BadInput, match=r"no usable credentials.*set AWS_ACCESS_KEY_ID"):
+        storage.read_bytes("s3://b/k")
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(BadInput, match="nobody"):
+        storage.read_bytes("s3://b/k")
+    assert scripted_s3.seen == []
+
+
+@pytest.mark.parametrize("name", ["TOFNER_STORAGE_PATIENCE_S", "TOFNER_STORAGE_THREADS"])
+@pytest.mark.parametrize("value", ["long", "-1", "nan", "inf"])
+def test_bad_settings(monkeypatch: pytest.MonkeyPatch, scripted_s3: ScriptedS3, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(BadInput, match=name):
+        storage.read_bytes("s3://b/k")
+
+
+# Parts
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**24, 2**24 + 1, 5 * 2**30, 5 * 2**40])
+def test_parts_cover_the_file_within_the_limits_of_s3(size: int) -> None:
+    ranges = _transfer.part_ranges(size)
+    assert (ranges[0][0], ranges[-1][1]) == (0, size)
+    assert all(left[1] == right[0] for left, right in itertools.pairwise(ranges))
+    assert len(ranges) <= 10_000
+    assert all(end - start >= 5 * 2**20 for start, end in ranges[:-1])
