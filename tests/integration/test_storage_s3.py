@@ -509,3 +509,19 @@ def test_the_client_dies_in_mid_upload(folder: Path, prefix: str, tmp_path: Path
         storage.fetch_folder(uri, tmp_path / "dest")
     storage.store_folder(folder, uri)
     assert contents(storage.fetch_folder(uri, tmp_path / "dest")) == contents(folder)
+
+
+def test_removed_folders_leave_nothing_and_their_neighbours_stay(prefix: str, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    for name in ("state/one", "state/one-more"):
+        storage.store_folder(tmp_path, storage.join(prefix, name))
+    storage.remove_folder(storage.join(prefix, "state/one"))
+    assert storage.folder_index(storage.join(prefix, "state/one")) is None
+    assert storage.list_files(storage.join(prefix, "state/one")) == []
+    assert storage.folder_index(storage.join(prefix, "state/one-more")) is not None
+    storage.remove_folder(storage.join(prefix, "never-there"))
+
+
+def test_check_writable_names_a_missing_bucket(s3: object) -> None:
+    with pytest.raises(BadInput, match="no-such-bucket-here"):
+        storage.check_writable("s3://no-such-bucket-here/x")

@@ -450,3 +450,23 @@ def test_parts_cover_the_file_within_the_limits_of_s3(size: int) -> None:
     assert all(left[1] == right[0] for left, right in itertools.pairwise(ranges))
     assert len(ranges) <= 10_000
     assert all(end - start >= 5 * 2**20 for start, end in ranges[:-1])
+
+
+def test_removed_folders_are_gone_and_missing_ones_are_fine(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a").write_text("1")
+    target = str(tmp_path / "out")
+    storage.store_folder(folder, target)
+    storage.remove_folder(target)
+    assert storage.folder_index(target) is None
+    assert not Path(target).exists()
+    storage.remove_folder(target)
+
+
+def test_an_unwritable_place_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="file"):
+        storage.check_writable(str(tmp_path / "file" / "below"))
+    storage.check_writable(str(tmp_path / "new"))
+    assert (tmp_path / "new" / ".tofner").is_file()
