@@ -1,0 +1,55 @@
+"""Writes docs/settings.md from the typed models: `python docs/make_settings.py` (or `make golden`)."""
+
+from pathlib import Path
+
+from tofner.settings import MAX_ITERATIONS, Settings, known_keys, load_preset, preset_names
+
+PAGE = Path(__file__).with_name("settings.md")
+PARAMETERS = f"""# Settings
+
+Made from the typed models in `tofner.settings` by `make golden`; do not edit.
+
+## Run parameters
+
+| parameter | default | meaning |
+|---|---|---|
+| `preset` | `sample` | one of {", ".join(f"`{name}`" for name in preset_names())}, or a YAML file of your own |
+| `data` | generated, for `sample` | data root: folder or `s3://` prefix (docs/data-formats.md) |
+| `encoder` | the preset's | Hub id (`name` or `name@revision`), local folder, or `s3://` prefix |
+| `iterations` | 1 | T of Algorithm 1, 0 to {MAX_ITERATIONS}. Source: paper, Appendix B |
+| `seed` | 2019 | of everything random. Source: paper, Appendix B |
+| `overrides`, `--set` | none | `key=value`, keys as below; `stages.*.key=value` for all its stages |
+| `model_name` | `tofner-PRESET` | name to publish under |
+
+## Settings of a preset
+
+Unknown keys are refused, and the nearest known one is named.
+
+"""
+
+
+def page() -> str:
+    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for key, field in known_keys():
+        default = "required" if field.is_required() else f"`{field.get_default(call_default_factory=True)}`"
+        kind = field.annotation.__name__ if isinstance(field.annotation, type) else str(field.annotation)
+        kind = "list" if "list" in kind else kind.replace("typing.", "").replace("|", "or")
+        meaning = (field.description or "").replace("|", "\\|")
+        rows.append(f"| `{key}` | {kind} | {default} | {meaning} |")
+    presets = [
+        "",
+        "## Presets",
+        "",
+        "| preset | what | encoder | rates: mrc, ner, pseudo, loop mrc, loop ner |",
+        "|---|---|---|---|",
+    ]
+    for name in preset_names():
+        one: Settings = load_preset(name)
+        s = one.stages
+        rates = ", ".join(f"{t.learning_rate:g}" for t in (s.mrc, s.ner, s.pseudo_ner, s.loop_mrc, s.loop_ner))
+        presets.append(f"| `{name}` | {one.description} | `{one.encoder}` | {rates} |")
+    return PARAMETERS + "\n".join([*rows, *presets]) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,72 @@
+"""Finding the file of a set and split in a data root, a folder or an `s3://` prefix.
+
+ner/SET/SPLIT.conll[.gz]    labelled sentences
+mrc/SET/SPLIT.json[.gz]     questions
+text/SET/SPLIT.txt[.gz]     unlabelled sentences; where there is none, the words of ner/SET/SPLIT are taken
+"""
+
+import difflib
+from typing import Literal
+
+from tofner import storage
+from tofner.errors import BadData, Problem
+
+Kind = Literal["ner", "mrc", "text"]
+PLACES: dict[Kind, tuple[tuple[str, str], ...]] = {
+    "ner": (("ner", ".conll"), ("ner", ".conll.gz")),
+    "mrc": (("mrc", ".json"), ("mrc", ".json.gz")),
+    "text": (("text", ".txt"), ("text", ".txt.gz"), ("ner", ".conll"), ("ner", ".conll.gz")),
+}
+
+
+def find(root: str, kind: Kind, set_: str, split: str) -> str | None:
+    """The URI of the file, or None where the data root has none."""
+    for uri in candidates(root, kind, set_, split):
+        if storage.exists(uri):
+            return uri
+    return None
+
+
+def locate(root: str, kind: Kind, set_: str, split: str) -> str:
+    """The URI of the file.
+
+    Raises:
+        BadData: there is none; says what was looked for and which sets there are.
+    """
+    uri = find(root, kind, set_, split)
+    if uri is not None:
+        return uri
+    looked_for = [candidate.removeprefix(root).lstrip("/") for candidate in candidates(root, kind, set_, split)]
+    raise BadData(
+        Problem(root, f"no {kind} file of {set_}/{split}", " or ".join(looked_for), _advice(root, kind, set_, split))
+    )
+
+
+def candidates(root: str, kind: Kind, set_: str, split: str) -> list[str]:
+    """Where the file may be, the preferred place first."""
+    return [storage.join(root, folder, set_, split + ending) for folder, ending in PLACES[kind]]
+
+
+def existing(root: str, kind: Kind) -> list[str]:
+    """The `SET/SPLIT` names that the data root has for this kind, sorted."""
+    names: set[str] = set()
+    for folder in dict.fromkeys(folder for folder, _ in PLACES[kind]):
+        endings = tuple(ending for place, ending in PLACES[kind] if place == folder)
+        for file in storage.list_files(storage.join(root, folder)):
+            ending = next((ending for ending in endings if file.path.endswith(ending)), None)
+            if ending is not None and file.path.count("/") == 1:
+                names.add(file.path.removesuffix(ending))
+    return sorted(names)
+
+
+def _advice(root: str, kind: Kind, set_: str, split: str) -> str:
+    names = existing(root, kind)
+    sets = list(dict.fromkeys(name.split("/")[0] for name in names))
+    if not sets:
+        return f"there are no {kind} sets here; check the data URI"
+    if set_ in sets:
+        splits = [name.split("/")[1] for name in names if name.startswith(f"{set_}/")]
+        return f"{set_} has the splits {', '.join(splits)}"
+    close = difflib.get_close_matches(set_, sets, n=1, cutoff=0.8)
+    nearest = f"did you mean {close[0]}? " if close else ""
+    return f"{nearest}the sets here are {', '.join(sets)}"

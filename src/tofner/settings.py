@@ -1,0 +1,328 @@
+"""Run settings: typed models that refuse unknown keys, the shipped presets, and `key=value` overrides.
+
+A preset is a YAML file in `tofner/presets`, one for each benchmark of the paper plus `sample`. Everything that changes
+a result is in here, so that it is part of each stage's key. "Paper" is Zhang et al., Target-Oriented Fine-tuning for
+Zero-Resource NER; "AdaptaBERT" is Han & Eisenstein (2019); "BERT-MRC" is Li et al. (2020).
+"""
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tofner.errors import BadSettings, Problem
+
+PRESETS = Path(__file__).parent / "presets"
+MAX_ITERATIONS = 3  # rounds that the compiled graph can hold; the paper found 1 best
+
+
+def _split_name(value: str) -> str:
+    if value.count("/") != 1 or not all(value.split("/")):
+        raise ValueError("SET/SPLIT, for example conll03-en/train")
+    return value
+
+
+Split = Annotated[str, AfterValidator(_split_name)]  # "SET/SPLIT" below ner/, mrc/ or text/ of the data root
+
+
+class Model(BaseModel):
+    """Base of all settings: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class NerRole(Model):
+    train: list[Split] = Field(default=[], description="labelled sentences to train on")
+    dev: list[Split] = Field(default=[], description="labelled sentences to choose checkpoints by")
+
+
+class OptionalNerRole(NerRole):
+    optional: bool = Field(default=True, description="used where the data root has it; its absence is reported")
+
+
+class MrcRole(Model):
+    train: list[Split] = Field(default=[], description="questions to train on")
+    dev: list[Split] = Field(default=[], description="questions to score on; only source ones choose a checkpoint")
+
+
+class Roles(Model):
+    """Which set plays which part. Names in brackets are those of Algorithm 1."""
+
+    source_ner: NerRole = Field(description="labelled source NER [D_s,n]; its words are also the source text [D_s,no]")
+    translated_ner: OptionalNerRole = Field(default=OptionalNerRole(), description="source NER in the target language")
+    target_text: list[Split] = Field(description="unlabelled target text [D_t,no]: words only, tags are never read")
+    target_test: list[Split] = Field(description="labelled target sentences, read by evaluation alone")
+    target_mrc: MrcRole = Field(default=MrcRole(), description="questions on target text [D_t,m]")
+    source_mrc: MrcRole = Field(default=MrcRole(), description="questions on source text [D_s,m]")
+
+
+class Training(Model):
+    """What every fine-tuning task has."""
+
+    learning_rate: float = Field(gt=0, description="peak learning rate. Source: paper, Table 6")
+    head_learning_rate: float | None = Field(default=None, gt=0, description="for the layers above the encoder; "
+                                             "null means learning_rate, as in the paper")  # fmt: skip
+    epochs: float = Field(gt=0, description="passes over the training data. Source: paper, Appendix B")
+    batch_size: int = Field(gt=0, description="examples a step and device. Source: paper, 4.3")
+    gradient_accumulation: int = Field(default=1, gt=0, description="batches added up before each update")
+    warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps with rising rate. AdaptaBERT: 0.1")
+    weight_decay: float = Field(default=0.01, ge=0, description="AdamW decay. Source: AdaptaBERT")
+    max_grad_norm: float = Field(default=1.0, gt=0, description="gradient clipping. Source: AdaptaBERT")
+    max_pieces: int = Field(default=128, ge=16, description="pieces a window, special ones included. AdaptaBERT: 128")
+    overlap_pieces: int = Field(default=32, ge=0, description="pieces that neighbouring windows share")
+    max_train_examples: int | None = Field(default=None, gt=0, description="cap on each training corpus, drawn by "
+                                           "seed; for tests and small machines")  # fmt: skip
+    max_dev_examples: int | None = Field(default=None, gt=0, description="cap on each dev corpus, drawn by seed")
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> "Training":
+        if self.overlap_pieces > (self.max_pieces - 4) // 2:
+            raise ValueError(f"overlap_pieces {self.overlap_pieces} is more than half of max_pieces {self.max_pieces}")
+        return self
+
+
+class Mlm(Training):
+    """Masked language model on target + equal source text (Algorithm 1, line 2)."""
+
+    learning_rate: float = Field(default=5e-5, gt=0, description="Source: paper, Appendix B")
+    epochs: float = Field(default=3, gt=0, description="Source: paper, Appendix B")
+    batch_size: int = Field(default=32, gt=0, description="Source: paper, 4.3")
+    maskings: int = Field(default=10, gt=0, description="fresh maskings of each sentence. Source: paper, 3.3.2")
+    masked_share: float = Field(default=0.15, gt=0, lt=1, description="pieces to predict. Source: BERT")
+    head_warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps that train only the MLM head, "
+                               "the encoder frozen, where the encoder came without one; else unused")  # fmt: skip
+    source_text: bool = Field(default=True, description="add as much source text as target text. Source: AdaptaBERT")
+
+
+class Mrc(Training):
+    """Start/end span extraction (Algorithm 1, lines 4 and 14, Eq. 2)."""
+
+    learning_rate: float = Field(gt=0, description="Source: paper, Table 6")
+    epochs: float = Field(default=6, gt=0, description="Source: paper, Appendix B")
+    batch_size: int = Field(default=16, gt=0, description="Source: paper, 4.3")
+    max_pieces: int = Field(
+        default=256, ge=32, description="query and context together; our choice, the paper is silent"
+    )
+    overlap_pieces: int = Field(default=64, ge=0, description="pieces of context that neighbouring windows share")
+    ner_as_mrc: bool = Field(default=True, description="train on NER turned into MRC [D_s,nm]. Source: paper, 3.3.2")
+    span_match: bool = Field(default=False, description="third head over (start, end) pairs: the authors' "
+                             "code, not the paper")  # fmt: skip
+    match_threshold: float = Field(default=0.15, gt=0, lt=1, description="decode threshold of the third head. Source: "
+                                   "authors' code")  # fmt: skip
+    head: Literal["carry", "fresh"] = Field(default="carry", description="in a round, go on with the heads of the last "
+                                            "MRC model, or start new ones as the authors' code does")  # fmt: skip
+    targets: bool = Field(default=True, description="train on the target questions [D_t,m]")
+    sources: bool = Field(default=True, description="train on the source questions [D_s,m]")
+
+
+class Ner(Training):
+    """Token classification by the first piece of each word (Algorithm 1, lines 6, 9 and 16, Eq. 3-4)."""
+
+    learning_rate: float = Field(gt=0, description="Source: paper, Table 6")
+    epochs: float = Field(default=6, gt=0, description="Source: paper, Appendix B")
+    batch_size: int = Field(default=64, gt=0, description="Source: paper, 4.3")
+    head: Literal["carry", "fresh"] = Field(default="carry", description="go on with the last tagger's head (Algorithm "
+                                            "1, line 8), or start a new one as the authors' code does")  # fmt: skip
+    mix: Literal["pseudo", "pseudo+source"] = Field(default="pseudo", description="train on pseudo-labelled target "
+                                                    "text alone (Algorithm 1), or with as many source and translated "
+                                                    "sentences (authors' code)")  # fmt: skip
+
+
+class PseudoLabel(Model):
+    """Labelling of the target text (Algorithm 1, lines 7, 10 and 17)."""
+
+    threshold: float | None = Field(default=None, gt=0, lt=1, description="drop sentences whose least certain word is "
+                                    "below it; off in the paper")  # fmt: skip
+    batch_size: int = Field(default=64, gt=0, description="windows a batch; changes speed, not labels")
+
+
+class Evaluate(Model):
+    """Scoring of a tagger on the target test (Algorithm 1, line 20)."""
+
+    batch_size: int = Field(default=64, gt=0, description="windows a batch; changes speed, not scores")
+    max_examples: int | None = Field(default=None, gt=0, description="cap on the test sentences; for tests only")
+    errors_shown: int = Field(default=40, ge=0, description="wrong sentences shown in the report")
+
+
+class Export(Model):
+    """ONNX export, and how closely it must agree with the checkpoint."""
+
+    opset: int = Field(default=17, ge=17, description="ONNX operator set")
+    tolerance: float = Field(default=1e-3, gt=0, description="largest difference of two logits")
+    text_sentences: int = Field(default=200, gt=0, description="real target sentences to compare on")
+
+
+class Use(Model):
+    """Switches of the graph: the paper's ablations and baselines are settings of the same pipeline."""
+
+    mlm: bool = Field(default=True, description="line 2; off for direct transfer")
+    mrc: bool = Field(default=True, description="line 4; off for AdaptaBERT and direct transfer")
+    pseudo: bool = Field(default=True, description="lines 7-11; off for 'w/o pseudo data'")
+
+
+class Stages(Model):
+    mlm: Mlm = Mlm()
+    mrc: Mrc
+    ner: Ner
+    pseudo_label: PseudoLabel = PseudoLabel()
+    pseudo_ner: Ner
+    loop_mrc: Mrc
+    loop_ner: Ner
+    evaluate: Evaluate = Evaluate()
+    export: Export = Export()
+
+
+class Settings(Model):
+    """One run, apart from what is given at run time (data, encoder, iterations, seed)."""
+
+    description: str = Field(description="one line for people")
+    encoder: str = Field(description="Hub id, local folder or s3:// prefix; the run parameter `encoder` goes before it")
+    source_language: str = Field(default="en", description="language of the source queries")
+    target_language: str = Field(default="en", description="language of the target queries")
+    types: list[str] = Field(min_length=1, description="entity types that the tagger knows")
+    queries: str = Field(default="conll", description="query set: a name in presets/queries, or a YAML file")
+    label_map: dict[str, str | None] = Field(default={}, description="types of the files to types of the tagger; '*' "
+                                             "for every other one; null makes it no entity")  # fmt: skip
+    roles: Roles
+    use: Use = Use()
+    stages: Stages
+
+    @model_validator(mode="after")
+    def _types_exist(self) -> "Settings":
+        unknown = sorted({new for new in self.label_map.values() if new is not None} - set(self.types))
+        if unknown:
+            raise ValueError(f"label_map leads to types that the tagger does not know: {', '.join(unknown)}")
+        if not self.roles.source_ner.train or not self.roles.source_ner.dev:
+            raise ValueError("roles.source_ner needs a train and a dev set")
+        if not self.roles.target_text:
+            raise ValueError("roles.target_text needs at least one set")
+        return self
+
+    @property
+    def labels(self) -> list[str]:
+        """BIO2 labels in the order of the tagger's outputs: O first, then B- and I- of each type."""
+        return ["O", *(f"{prefix}-{type_}" for type_ in self.types for prefix in "BI")]
+
+    @property
+    def transductive(self) -> bool:
+        """Whether unlabelled test text is trained on; such scores do not compare with the others."""
+        return bool(set(self.roles.target_text) & set(self.roles.target_test))
+
+
+def preset_names() -> list[str]:
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def load_preset(name: str, overrides: Sequence[str] = ()) -> Settings:
+    """A shipped preset, or a YAML file of one's own, with `key=value` overrides (dotted keys, YAML values).
+
+    Raises:
+        BadSettings: unknown preset, unreadable file, or any unknown key or wrong value, all listed.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
+    if not path.is_file():
+        raise BadSettings(
+            Problem(
+                "preset",
+                repr(name),
+                f"one of {', '.join(preset_names())}, or a .yaml file",
+                _nearest(name, preset_names()),
+            )
+        )
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadSettings(Problem(str(path), str(error).replace("\n", " "), "YAML")) from error
+    if not isinstance(tree, dict):
+        raise BadSettings(Problem(str(path), type(tree).__name__, "a mapping of settings"))
+    origins: dict[str, str] = {}
+    for override in overrides:
+        _override(tree, override, origins)
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise BadSettings(list(_problems(error, str(path), origins))) from error
+
+
+def _override(tree: dict[str, Any], override: str, origins: dict[str, str]) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise BadSettings(Problem("--set", repr(override), "key=value", "for example stages.ner.epochs=3"))
+    try:
+        value = yaml.safe_load(text) if text else ""
+    except yaml.YAMLError as error:
+        raise BadSettings(Problem(f"--set {key}", repr(text), "a YAML value", str(error).replace("\n", " "))) from error
+    if isinstance(value, str):
+        value = _number(value)
+    *parents, last = key.strip().split(".")
+    nodes = [tree]
+    for parent in parents:
+        nodes = [child for node in nodes for child in _children(node, parent, key)]
+    for node in nodes:
+        node[last] = value
+    origins[key.strip()] = override
+
+
+def _children(node: dict[str, Any], name: str, key: str) -> list[dict[str, Any]]:
+    """The group `name` of a node; `*` stands for every group that the preset spells out."""
+    if name == "*":
+        return [child for child in node.values() if isinstance(child, dict)]
+    child = node.setdefault(name, {})
+    if not isinstance(child, dict):
+        raise BadSettings(Problem(f"--set {key}", f"{name!r}, a single value", "a group of settings before the dot"))
+    return [child]
+
+
+def _number(text: str) -> str | float:
+    """YAML 1.1 reads `5e-5` as text; people mean a number."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text
+
+
+def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every dotted settings key with its pydantic field, depth first."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from known_keys(kind, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def _problems(error: ValidationError, place: str, origins: Mapping[str, str]) -> Iterator[Problem]:
+    keys = [key for key, _ in known_keys()]
+    keys += sorted({group for key in keys for group in _groups(key)})
+    for detail in error.errors(include_url=False):
+        key = ".".join(str(part) for part in detail["loc"])
+        where = f"--set {key}" if any(_covers(own, key) for own in origins) else f"{place}: {key}"
+        if detail["type"] == "extra_forbidden":
+            yield Problem(where, "an unknown key", "a known one", _nearest(key, keys))
+        elif detail["type"] == "missing":
+            yield Problem(where, "nothing", "a value")
+        else:
+            message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+            found = repr(detail["input"])
+            yield Problem(where or place, found if len(found) < 80 else type(detail["input"]).__name__, message)
+
+
+def _groups(key: str) -> list[str]:
+    """`"stages.ner.epochs"` -> `["stages", "stages.ner"]`."""
+    parts = key.split(".")
+    return [".".join(parts[:i]) for i in range(1, len(parts))]
+
+
+def _covers(override: str, key: str) -> bool:
+    """Whether an override (perhaps with `*`) set `key` or a part of it."""
+    return all(own in ("*", part) for own, part in zip(override.split("."), key.split("."), strict=False))
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else ""

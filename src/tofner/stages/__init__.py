@@ -1,0 +1,9 @@
+"""The steps of Algorithm 1 and what surrounds them: one file and one `run(config, work) -> Report` each.
+
+`plan` resolves a run into one settings string a stage; `execute` runs a stage, or finds that its result is there.
+"""
+
+from tofner.stages.plan import Plan, plan
+from tofner.stages.runtime import Report, StageResult, Work, execute
+
+__all__ = ["Plan", "Report", "StageResult", "Work", "execute", "plan"]

@@ -1,0 +1,38 @@
+"""Algorithm 1, line 20: predict on the target test and score; runs after every stage that yields a tagger."""
+
+import json
+
+from tofner.data import conll
+from tofner.data.corpus import Sentence, read_ner
+from tofner.data.spans import split_tag
+from tofner.evaluation import confusion, error_examples, score_tags
+from tofner.stages.config import EvaluateConfig
+from tofner.stages.runtime import Report, Work
+from tofner.training import checkpoint
+from tofner.training.fit import cap, prepare_torch
+from tofner.training.ner import predict_tags
+
+
+def run(config: EvaluateConfig, work: Work) -> Report:
+    settings = config.evaluate
+    prepare_torch(config.seed)
+    folder = work.folder("model")
+    model, labels, about = checkpoint.load_trained_tagger(folder)
+    model.to(checkpoint.device())
+    test = cap(read_ner(work.folder("gold") / "target_test.parquet"), settings.max_examples, config.seed)
+    words, gold = [s.tokens for s in test], [s.tags or [] for s in test]
+    sizes = (about["max_pieces"], about["overlap_pieces"])
+    found = predict_tags(model, checkpoint.piece_encoder(folder), words, labels, *sizes, settings.batch_size)
+    tags = [tagging.tags for tagging in found]
+    scores = score_tags(gold, tags)
+    types = [split_tag(label)[1] for label in labels if label.startswith("B-")]
+    predicted = [Sentence(s.id, s.tokens, row) for s, row in zip(test, tags, strict=True)]
+    (work.output / "predicted.conll").write_text(conll.to_text(predicted), encoding="utf-8")
+    (work.output / "scores.json").write_text(json.dumps(scores, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    metrics = {name: scores["micro"][name] for name in ("f1", "precision", "recall")}
+    metrics |= {"macro_f1": scores["macro"]["f1"], "span_f1": scores["spans"]["f1"]}
+    metrics |= {f"f1_{type_}": row["f1"] for type_, row in scores["types"].items()}
+    counts = {"sentences": len(test), "entities": int(scores["micro"]["support"])}
+    counts["orphan_tags"] = sum(tagging.orphans for tagging in found)
+    details = {"scores": scores, "errors": error_examples(words, gold, tags, settings.errors_shown)}
+    return Report(metrics, counts, confusion(gold, tags, types), details=details)

@@ -1,0 +1,14 @@
+"""Reads the labelled target test: the only stage that looks at target labels, and only `evaluate` reads its result."""
+
+from tofner.data.corpus import write_ner
+from tofner.stages.config import GoldConfig
+from tofner.stages.prepare import read_labelled
+from tofner.stages.runtime import Report, Work
+
+
+def run(config: GoldConfig, work: Work) -> Report:
+    report = Report()
+    sentences = read_labelled(work.uri("data"), config.target_test, config.types, config.label_map, report)
+    write_ner(work.output / "target_test.parquet", sentences)
+    report.counts["target_test"] = len(sentences)
+    return report

@@ -1,0 +1,49 @@
+"""Algorithm 1, lines 1-2: fine-tune f(., theta_mlm) on {D_t,no, D_s,no}."""
+
+from tofner.data.corpus import read_text
+from tofner.stages.config import MlmConfig
+from tofner.stages.runtime import Report, Work
+from tofner.training import checkpoint
+from tofner.training.fit import cap, fit, pad, prepare_torch
+from tofner.training.mlm import mask_examples, masked_loss, predict_only_masked
+from tofner.training.ner import IGNORED
+
+DEV_SHARE = 50  # one sentence in 50 is kept back to see whether the model learns
+
+
+def run(config: MlmConfig, work: Work) -> Report:
+    settings = config.training
+    prepare_torch(config.seed)
+    corpora = work.folder("corpora")
+    folder = checkpoint.locate(work, "model")
+    encoder = checkpoint.piece_encoder(folder)
+    model, fresh_head = checkpoint.load_masked_lm(folder)
+
+    target = [
+        s.tokens for s in cap(read_text(corpora / "target_text.parquet"), settings.max_train_examples, config.seed)
+    ]
+    source = [s.tokens for s in read_text(corpora / "source_text.parquet")] if settings.source_text else []
+    source = cap(source, len(target), config.seed)  # an equal amount (AdaptaBERT, section 3.1)
+    # Held out from the source alone: checkpoints are chosen by source data, here as everywhere.
+    held_out = source[::DEV_SHARE] or target[::DEV_SHARE]
+    kept = [s for i, s in enumerate(source) if i % DEV_SHARE] if source else target
+    sentences = [*target, *kept] if source else kept
+    dev = cap(held_out, settings.max_dev_examples, config.seed)
+
+    vocabulary = model.config.vocab_size
+    examples, counts = mask_examples(encoder, sentences, settings, vocabulary, config.seed, settings.maskings)
+    dev_examples, _ = mask_examples(encoder, dev, settings, vocabulary, config.seed + 1, 1)
+    metrics = fit(
+        predict_only_masked(model),
+        examples,
+        lambda batch: pad(batch, {"labels": IGNORED}),
+        lambda m: masked_loss(m, dev_examples, settings.batch_size),
+        settings,
+        work,
+        config.seed,
+        freeze_first=settings.head_warmup if fresh_head else 0.0,
+    )
+    checkpoint.save(model, folder, work.output)
+    counts.update(target_sentences=len(target), source_sentences=len(source), dev_sentences=len(dev))
+    notes = ["the encoder came without an MLM head: a new one was warmed up first"] if fresh_head else []
+    return Report(metrics=metrics, counts=counts, notes=notes)

@@ -1,0 +1,65 @@
+"""Algorithm 1, lines 5-6, 8-9 and 15-16: fine-tune h(., theta_ner).
+
+Without `pseudo` it learns from D_s,n (and its translation); with `pseudo`, from pseudo-labelled target text.
+"""
+
+from tofner.data.corpus import Sentence, read_ner
+from tofner.evaluation import score_tags
+from tofner.stages.config import NerConfig
+from tofner.stages.runtime import Report, Work
+from tofner.training import checkpoint
+from tofner.training.fit import cap, fit, pad, prepare_torch
+from tofner.training.ner import IGNORED, predict_tags, tag_examples
+
+
+def run(config: NerConfig, work: Work) -> Report:
+    settings = config.training
+    prepare_torch(config.seed)
+    corpora = work.folder("corpora")
+    folder = checkpoint.locate(work, "model")
+    encoder = checkpoint.piece_encoder(folder)
+    carried = work.folder("head") if work.given("head") and settings.head == "carry" else None
+    model = checkpoint.load_tagger(folder, config.labels, settings.head)
+    if carried is not None:
+        checkpoint.carry_head(model, carried, config.labels)
+
+    sentences, counts = _training_sentences(config, work)
+    dev = cap(read_ner(corpora / "source_ner_dev.parquet"), settings.max_dev_examples, config.seed)
+    words, gold = [s.tokens for s in dev], [s.tags or [] for s in dev]
+    sizes = (settings.max_pieces, settings.overlap_pieces)
+    tags = [s.tags or [] for s in sentences]
+    examples, windows = tag_examples(encoder, [s.tokens for s in sentences], tags, config.labels, *sizes)
+
+    def score(m: object) -> dict[str, float]:
+        found = predict_tags(m, encoder, words, config.labels, *sizes)  # type: ignore[arg-type]
+        scores = score_tags(gold, [tagging.tags for tagging in found])
+        return {
+            "score": scores["micro"]["f1"],
+            **{f"dev_{name}": scores["micro"][name] for name in ("f1", "precision", "recall")},
+        }
+
+    metrics = fit(model, examples, lambda batch: pad(batch, {"labels": IGNORED}), score, settings, work, config.seed)
+    checkpoint.save(model, folder, work.output)
+    checkpoint.save_tagger_files(work.output, config.labels, settings)
+    return Report(metrics=metrics, counts={**counts, **windows, "dev_sentences": len(dev)})
+
+
+def _training_sentences(config: NerConfig, work: Work) -> tuple[list[Sentence], dict[str, int]]:
+    settings = config.training
+    corpora = work.folder("corpora")
+    source = read_ner(corpora / "source_ner.parquet")
+    translated_path = corpora / "translated_ner.parquet"
+    translated = read_ner(translated_path) if translated_path.is_file() else []
+    if not work.given("pseudo"):
+        parts = {"source": source, "translated": translated}
+        limit = settings.max_train_examples
+    else:
+        pseudo = cap(read_ner(work.folder("pseudo") / "pseudo_ner.parquet"), settings.max_train_examples, config.seed)
+        parts = {"pseudo": pseudo}
+        limit = len(pseudo)  # equal counts, as the authors' code mixes them
+        if settings.mix == "pseudo+source":
+            parts.update(source=source, translated=translated)
+    drawn = {name: cap(part, limit, config.seed) for name, part in parts.items() if part}
+    return [s for part in drawn.values() for s in part], {
+        f"{name}_sentences": len(part) for name, part in drawn.items()
+    }

@@ -1,0 +1,125 @@
+"""Reads, checks and converts every corpus to train on (paper, sections 3.3.1, 4.1 and 4.2).
+
+    target_text.parquet    D_t,no   words only: the reader drops target tags unread, so no later stage can meet them
+    source_text.parquet    D_s,no   words of the source NER sentences
+    source_ner.parquet     D_s,n    and source_ner_dev.parquet; translated_ner.parquet where the role is filled
+    target_mrc.parquet     D_t,m    and target_mrc_dev.parquet
+    source_mrc.parquet     D_s,m    and source_mrc_dev.parquet
+    ner_mrc.parquet        D_s,nm   and ner_mrc_dev.parquet: one query a type; translated_ner_mrc.parquet
+
+A file that would be empty is not written.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from tofner.data import conll, plain, roles, squad
+from tofner.data.corpus import MrcExample, Sentence, write_mrc, write_ner, write_text
+from tofner.data.labels import map_types, unknown_type
+from tofner.data.mrc import ner_to_mrc
+from tofner.data.roles import Kind
+from tofner.errors import BadData, Problem
+from tofner.stages.config import PrepareConfig
+from tofner.stages.runtime import Report, Work
+
+
+def run(config: PrepareConfig, work: Work) -> Report:
+    root = work.uri("data")
+    report = Report()
+    wanted = config.roles
+    translated = [split for split in wanted.translated_ner.train if config.present.get(split, True)]
+    report.notes += [
+        f"optional set {split} is not in the data root" for split, there in config.present.items() if not there
+    ]
+
+    ner = {
+        "source_ner": _ner(root, wanted.source_ner.train, config, report),
+        "source_ner_dev": _ner(root, wanted.source_ner.dev, config, report),
+        "translated_ner": _ner(root, translated, config, report),
+    }
+    mrc = {
+        "target_mrc": _questions(root, wanted.target_mrc.train, report),
+        "target_mrc_dev": _questions(root, wanted.target_mrc.dev, report),
+        "source_mrc": _questions(root, wanted.source_mrc.train, report),
+        "source_mrc_dev": _questions(root, wanted.source_mrc.dev, report),
+        "ner_mrc": _as_mrc(ner["source_ner"], config.source_queries),
+        "ner_mrc_dev": _as_mrc(ner["source_ner_dev"], config.source_queries),
+        "translated_ner_mrc": _as_mrc(ner["translated_ner"], config.target_queries),
+    }
+    text = {
+        "target_text": _words(root, wanted.target_text, report),
+        "source_text": [Sentence(s.id, s.tokens) for s in [*ner["source_ner"], *ner["translated_ner"]]],
+    }
+    if not text["target_text"]:
+        raise BadData(Problem(root, "no target sentence", "at least one", "check roles.target_text"))
+    for name, sentences in text.items():
+        write_text(work.output / f"{name}.parquet", sentences)
+    for name, sentences in ner.items():
+        if sentences:
+            write_ner(work.output / f"{name}.parquet", sentences)
+    for name, examples in mrc.items():
+        if examples:
+            write_mrc(work.output / f"{name}.parquet", examples)
+    parts: dict[str, Sequence[object]] = {**text, **ner, **mrc}
+    report.counts.update({name: len(items) for name, items in parts.items() if items})
+    return report
+
+
+def read_labelled(
+    root: str, splits: Iterable[str], types: Sequence[str], label_map: dict[str, str | None], report: Report
+) -> list[Sentence]:
+    """Labelled sentences of several files with the tagger's types; repairs and dropped entities are counted.
+
+    Raises:
+        BadData: a file is wrong or has a type that the tagger does not know.
+    """
+    sentences: list[Sentence] = []
+    for split in splits:
+        file = conll.read(_place(root, "ner", split))
+        mapped = map_types(file.sentences, label_map, types)
+        if mapped.unknown:
+            raise BadData(
+                [
+                    unknown_type(type_, count, file.uri, file.lines[first], types)
+                    for type_, (count, first) in sorted(mapped.unknown.items())
+                ]
+            )
+        _count(report, "repaired_tags", file.repaired_tags)
+        _count(report, "dropped_entities", mapped.dropped.total())
+        sentences += mapped.sentences
+    return sentences
+
+
+def _ner(root: str, splits: Iterable[str], config: PrepareConfig, report: Report) -> list[Sentence]:
+    return read_labelled(root, splits, config.types, config.label_map, report)
+
+
+def _words(root: str, splits: Iterable[str], report: Report) -> list[Sentence]:
+    sentences: list[Sentence] = []
+    for split in splits:
+        file = plain.read(_place(root, "text", split))
+        _count(report, "blank_lines", file.blank_lines)
+        sentences += file.sentences
+    return sentences
+
+
+def _questions(root: str, splits: Iterable[str], report: Report) -> list[MrcExample]:
+    examples: list[MrcExample] = []
+    for split in splits:
+        file = squad.read(_place(root, "mrc", split))
+        _count(report, "widened_answers", file.widened)
+        _count(report, "merged_answers", file.merged)
+        examples += file.examples
+    return examples
+
+
+def _as_mrc(sentences: Iterable[Sentence], queries: dict[str, str]) -> list[MrcExample]:
+    return [example for sentence in sentences for example in ner_to_mrc(sentence, queries)]
+
+
+def _place(root: str, kind: Kind, split: str) -> str:
+    return roles.locate(root, kind, *split.split("/"))
+
+
+def _count(report: Report, name: str, number: int) -> None:
+    if number:
+        report.counts[name] = report.counts.get(name, 0) + number

@@ -1,0 +1,45 @@
+"""Algorithm 1, lines 7, 10-11 and 17-18: label the target text, and turn the labels into pseudo-MRC."""
+
+import numpy as np
+
+from tofner.data.corpus import Sentence, read_text, write_mrc, write_ner
+from tofner.data.mrc import ner_to_mrc
+from tofner.data.spans import tags_to_spans
+from tofner.errors import BadData, Problem
+from tofner.stages.config import PseudoLabelConfig
+from tofner.stages.runtime import Report, Work
+from tofner.training import checkpoint
+from tofner.training.fit import prepare_torch
+from tofner.training.ner import predict_tags
+
+
+def run(config: PseudoLabelConfig, work: Work) -> Report:
+    settings = config.pseudo_label
+    prepare_torch(config.seed)
+    folder = work.folder("model")
+    model, labels, about = checkpoint.load_trained_tagger(folder)
+    model.to(checkpoint.device())
+    text = read_text(work.folder("corpora") / "target_text.parquet")
+    words = [sentence.tokens for sentence in text]
+    sizes = (about["max_pieces"], about["overlap_pieces"])
+    found = predict_tags(model, checkpoint.piece_encoder(folder), words, labels, *sizes, settings.batch_size)
+    labelled = [
+        Sentence(sentence.id, sentence.tokens, tagging.tags, tagging.scores)
+        for sentence, tagging in zip(text, found, strict=True)
+        if settings.threshold is None or min(tagging.scores, default=1.0) >= settings.threshold
+    ]
+    if not labelled:
+        fix = "lower stages.pseudo_label.threshold"
+        raise BadData(Problem("pseudo-labels", f"no sentence above {settings.threshold}", "at least one", fix))
+    write_ner(work.output / "pseudo_ner.parquet", labelled)
+    write_mrc(work.output / "pseudo_mrc.parquet", [e for s in labelled for e in ner_to_mrc(s, config.target_queries)])
+    spans = [span.type for s in labelled for span in tags_to_spans(s.tags or [])]
+    counts = {
+        "sentences": len(labelled),
+        "dropped_sentences": len(text) - len(labelled),
+        "entities": len(spans),
+        "orphan_tags": sum(tagging.orphans for tagging in found),
+        **{f"entities_{type_}": spans.count(type_) for type_ in sorted(set(spans))},
+    }
+    scores = [score for s in labelled for score in s.scores or []]
+    return Report(metrics={"mean_score": float(np.mean(scores))}, counts=counts)

@@ -1,0 +1,57 @@
+"""Publishes a tagger: a versioned folder in the bucket, visible whole or not at all, and the pointer to the latest one.
+
+    STORE/models/NAME/VERSION/    model.onnx, tokenizer.json, labels.json, tagger.json, checkpoint/, reports/,
+                                  README.md (the model card), manifest.json
+    STORE/models/NAME/latest.json {"version": VERSION}, moved by conditional put
+
+VERSION is the hash of the model's content, so publishing the same model twice changes nothing.
+"""
+
+import json
+import shutil
+
+from tofner import storage
+from tofner.release.card import model_card
+from tofner.stages.config import PublishConfig
+from tofner.stages.runtime import MANIFEST, NOT_CONTENT, Report, Work
+
+POINTER = "latest.json"
+TRIES = 5  # of two publishers at one moment, the later one reads the pointer again
+
+
+def run(config: PublishConfig, work: Work) -> Report:
+    export, report = work.folder("export"), work.folder("report")
+    manifest = json.loads((export / MANIFEST).read_text(encoding="utf-8"))
+    version = manifest["digest"][:12]
+    folder = work.scratch / "model"
+    shutil.copytree(export, folder, ignore=shutil.ignore_patterns(*NOT_CONTENT, "_index.json"))
+    shutil.copytree(report, folder / "reports", ignore=shutil.ignore_patterns(MANIFEST, "_index.json"))
+    run = json.loads((report / "run.json").read_text(encoding="utf-8"))
+    (folder / "README.md").write_text(model_card(config.model_name, version, run), encoding="utf-8")
+    shutil.copyfile(export / MANIFEST, folder / MANIFEST)
+    uri = storage.join(work.store, "models", config.model_name, version)
+    published = storage.folder_index(uri) is None
+    if published:
+        storage.store_folder(folder, uri)
+    move_latest(storage.join(work.store, "models", config.model_name), version)
+    model = {"name": config.model_name, "version": version, "uri": uri}
+    (work.output / "model.json").write_text(json.dumps(model, indent=1) + "\n", encoding="utf-8")
+    counts = {"files": sum(path.is_file() for path in folder.rglob("*")), "new_version": int(published)}
+    return Report(counts=counts, details=model, published=uri)
+
+
+def move_latest(root: str, version: str) -> None:
+    """Point `latest.json` below a model's root at `version`."""
+    uri = storage.join(root, POINTER)
+    for attempt in range(TRIES):
+        found = storage.read_pointer(uri)
+        value, etag = found if found else ({}, None)
+        if value.get("version") == version:
+            return
+        try:
+            storage.move_pointer(uri, {"version": version}, etag)
+        except storage.PointerMoved:
+            if attempt == TRIES - 1:
+                raise
+        else:
+            return

@@ -1,0 +1,93 @@
+"""What the run brought: `run.json` for programs, `report.md` for the run page, `report.html` for people.
+
+Rows come from the manifests of the final tagger's history, so the report tells what was really done, whoever did it.
+"""
+
+import json
+from typing import Any
+
+from tofner import storage
+from tofner.release.render import render_html, render_markdown
+from tofner.stages.config import ReportConfig
+from tofner.stages.runtime import MANIFEST, REPORT, Report, Work, lineage, read_json
+
+History = list[tuple[str, dict[str, Any], dict[str, Any]]]  # (uri, manifest, report)
+
+
+def run(config: ReportConfig, work: Work) -> Report:
+    history = sorted(lineage(work.uri("model")), key=lambda item: item[1]["finished_at"])
+    export = _one(work.uri("export"))
+    scores = [_one(uri) for uri in work.uri("scores").split()]
+    rows = name_rows(history, scores)
+    final = scores[-1][2]
+    value = {
+        "run": config.run,
+        "transductive": config.transductive,
+        "rows": [*rows, _row("export", 0, *export)],
+        "model": {"uri": work.uri("model"), "digest": history[-1][1]["digest"], "export": work.uri("export")},
+        "final": final,
+        "parity": export[2]["metrics"],
+        "notes": list(dict.fromkeys(note for _, _, report in history for note in report["notes"])),
+        "code": config.code,
+        "libraries": history[-1][1]["libraries"],
+        "python": history[-1][1]["python"],
+    }
+    (work.output / "run.json").write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (work.output / "report.md").write_text(render_markdown(value), encoding="utf-8")
+    (work.output / "report.html").write_text(render_html(value), encoding="utf-8")
+    f1 = {f"f1_{row['name'].replace(' ', '_')}": row["f1"] for row in rows if row["f1"] is not None}
+    return Report(metrics={**f1, "f1": final["metrics"]["f1"]}, notes=value["notes"])
+
+
+def _one(uri: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    return uri, read_json(storage.join(uri, MANIFEST)), read_json(storage.join(uri, REPORT))
+
+
+def name_rows(history: History, scores: History) -> list[dict[str, Any]]:
+    """A row a stage in order of time, with its round and, for taggers, the scores that were measured of it.
+
+    Stages are told apart by their inputs: what reads pseudo-labels before any pseudo-MRC is line 9, what comes with or
+    after the i-th pseudo-MRC belongs to round i.
+    """
+    scored = {manifest["inputs"]["model"]: report for _, manifest, report in scores}
+    rounds = 0
+    rows = []
+    for index, (uri, manifest, report) in enumerate(history):
+        stage: str = manifest["stage"]
+        pseudo = "pseudo" in manifest["inputs"]
+        if stage == "pseudo_label" and _feeds_round(uri, history[index + 1 :]):
+            rounds += 1
+        name = "pseudo_ner" if stage == "ner" and pseudo and not rounds else stage
+        rows.append(_row(name, rounds, uri, manifest, report) | _scores(scored.get(uri)))
+    return rows
+
+
+def _feeds_round(uri: str, later: History) -> bool:
+    return any(m["stage"] == "mrc" and m["inputs"].get("pseudo") == uri for _, m, _ in later)
+
+
+def _scores(scores: dict[str, Any] | None) -> dict[str, float | None]:
+    """F1 and its kin of a scored tagger; None of any other stage."""
+    metrics = scores["metrics"] if scores else {}
+    return {name: metrics.get(name) for name in ("f1", "precision", "recall", "span_f1")}
+
+
+def _row(
+    stage: str,
+    iteration: int,
+    uri: str,
+    manifest: dict[str, Any],
+    report: dict[str, Any],
+) -> dict[str, Any]:
+    return {
+        "name": f"{stage} {iteration}" if iteration else stage,
+        "stage": stage,
+        "iteration": iteration,
+        "seconds": round(report["seconds"], 1),
+        **_scores(None),
+        "dev": report["metrics"].get("score"),
+        "finished_at": manifest["finished_at"],
+        "digest": manifest["digest"],
+        "counts": report["counts"],
+        "uri": uri,
+    }

@@ -1,0 +1,216 @@
+"""Runs one stage: key, reuse, inputs down, work, result up.
+
+A result lies at `STORE/work/STAGE/KEY`, where KEY is the hash of the stage's config and the URIs of its inputs. URIs
+hold the keys of the stages before, so a key covers the whole history of a result: the same run finds its work done, on
+any orchestrator and after any crash, and a changed setting, data set or code revision never meets a stale result.
+"""
+
+import hashlib
+import importlib
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tofner import storage
+from tofner.errors import BadInput, BadSettings, Problem, TofnerError
+from tofner.stages.config import CONFIGS, StageConfig
+from tofner.stages.revision import library_versions
+
+REPORT, MANIFEST = "report.json", "manifest.json"
+NOT_CONTENT = {REPORT, MANIFEST}  # hold times, so they differ between equal runs
+
+
+@dataclass
+class Report:
+    """What a stage says of its work; becomes `report.json`.
+
+    Attributes:
+        metrics: numbers that tell how good (`f1`, `loss`); shown in the run page.
+        counts: numbers that tell what happened (sentences, windows, repairs, dropped).
+        confusion: `{"labels": [n], "matrix": [n][n]}`, rows gold, columns predicted.
+        notes: sentences that a reader should not miss.
+        published: where the stage put something for the world, if it did; then that is its result's URI.
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    confusion: dict[str, Any] | None = None
+    notes: list[str] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+    published: str = ""
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """Where a stage's result lies and what it says; `reused` when nothing had to be done."""
+
+    uri: str
+    metrics: dict[str, float]
+    confusion: dict[str, Any] | None
+    markdown: str
+    html: str
+    reused: bool
+
+
+@dataclass(frozen=True)
+class Work:
+    """The surroundings of one stage: its inputs, an empty `output` folder, and where training state may be kept."""
+
+    stage: str
+    store: str
+    inputs: dict[str, str]
+    output: Path
+    scratch: Path
+    state: str
+
+    def given(self, name: str) -> bool:
+        return bool(self.inputs.get(name))
+
+    def uri(self, name: str) -> str:
+        """An input as it was given.
+
+        Raises:
+            BadSettings: it was not.
+        """
+        if not self.given(name):
+            raise BadSettings(Problem(f"stage {self.stage}", f"no input {name!r}", "its URI"))
+        return self.inputs[name]
+
+    def folder(self, name: str) -> Path:
+        """An input as a local folder, fetched and verified when it lies in a bucket."""
+        return self.fetch(self.uri(name))
+
+    def fetch(self, uri: str, require_index: bool = True) -> Path:
+        place = self.scratch / "inputs" / hashlib.sha256(uri.encode()).hexdigest()[:16]
+        return storage.fetch_folder(uri, place, require_index=require_index)
+
+
+def execute(stage: str, store: str, settings: str, inputs: dict[str, str]) -> StageResult:
+    """Run `stage` unless its result is already there.
+
+    Args:
+        stage: a name in `config.CONFIGS`.
+        store: folder or `s3://` prefix that all stages share.
+        settings: the stage's config as JSON, made by `plan`.
+        inputs: URIs by name; an empty one was not given.
+
+    Raises:
+        SystemExit: with the exit code of an expected error, after its message; any other error shows its trace.
+    """
+    try:
+        return _execute(stage, store, settings, {name: uri for name, uri in inputs.items() if uri})
+    except TofnerError as error:
+        _tell(stage, error)
+        raise SystemExit(error.exit_code) from None
+
+
+def stage_key(stage: str, config: StageConfig, inputs: dict[str, str]) -> str:
+    text = json.dumps([stage, config.model_dump(mode="json"), inputs], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _execute(stage: str, store: str, settings: str, inputs: dict[str, str]) -> StageResult:
+    config = CONFIGS[stage].model_validate_json(settings)
+    key = stage_key(stage, config, inputs)
+    uri = storage.join(store, "work", stage, key)
+    if storage.folder_index(uri) is not None:
+        print(f"{stage}: already done, {uri}", file=sys.stderr, flush=True)
+        return _result(uri, reused=True)
+    module = importlib.import_module(f"tofner.stages.{stage}")
+    started = time.time()
+    with tempfile.TemporaryDirectory(prefix=f"tofner-{stage}-") as scratch:
+        output = Path(scratch) / "output"
+        output.mkdir()
+        state = storage.join(store, "state", stage, key)
+        work = Work(stage, store, inputs, output, Path(scratch), state)
+        report: Report = module.run(config, work)
+        _write_json(output / REPORT, {**asdict(report), "stage": stage, "seconds": time.time() - started})
+        _write_json(output / MANIFEST, _manifest(stage, key, config, inputs, output))
+        try:
+            storage.store_folder(output, uri)
+        except BadInput:  # a twin of this pod finished the same work first; its times differ, its result does not
+            if storage.folder_index(uri) is None:
+                raise
+        storage.remove_folder(state)
+    print(f"{stage}: done in {time.time() - started:.0f} s, {uri}", file=sys.stderr, flush=True)
+    return _result(uri, reused=False)
+
+
+def _result(uri: str, reused: bool) -> StageResult:
+    report = read_json(storage.join(uri, REPORT))
+    index = storage.folder_index(uri)
+    files = index.files if index else {}
+    text = {
+        name: storage.read_bytes(storage.join(uri, name)).decode() if name in files else ""
+        for name in ("report.md", "report.html")
+    }
+    place = report["published"] or uri
+    return StageResult(place, report["metrics"], report["confusion"], text["report.md"], text["report.html"], reused)
+
+
+def _manifest(stage: str, key: str, config: StageConfig, inputs: dict[str, str], output: Path) -> dict[str, Any]:
+    """Where a result came from and what it is: enough to make it again and to see that it is the same.
+
+    `digest` covers every file except the report and this manifest, which hold times.
+    """
+    digests = {
+        path.relative_to(output).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(output.rglob("*"))
+        if path.is_file() and path.name not in NOT_CONTENT
+    }
+    return {
+        "stage": stage,
+        "key": key,
+        "digest": hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest(),
+        "files": digests,
+        "inputs": inputs,
+        "settings": config.model_dump(mode="json"),
+        "python": platform.python_version(),
+        "libraries": library_versions(),
+        "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+
+
+def read_json(uri: str) -> dict[str, Any]:
+    value = json.loads(storage.read_bytes(uri))
+    if not isinstance(value, dict):
+        raise BadInput(Problem(uri, type(value).__name__, "a JSON object"))
+    return value
+
+
+def lineage(uri: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """(uri, manifest, report) of a result and of all that it was made from, nearest first, each once."""
+    seen: set[str] = set()
+    queue = [uri]
+    while queue:
+        current = queue.pop(0)
+        if current in seen or storage.folder_index(current) is None:
+            continue
+        seen.add(current)
+        manifest = read_json(storage.join(current, MANIFEST))
+        if "stage" not in manifest:
+            continue  # a user's encoder, not a stage's result
+        yield current, manifest, read_json(storage.join(current, REPORT))
+        queue += [part for value in manifest["inputs"].values() for part in value.split()]
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _tell(stage: str, error: TofnerError) -> None:
+    print(f"tofner: {stage}: {error}", file=sys.stderr, flush=True)
+    place = os.environ.get("TOFNER_ERROR_FILE")  # lets a local run end with the stage's exit code
+    if place:
+        note = Path(place + ".part")
+        _write_json(note, {"stage": stage, "exit_code": error.exit_code, "message": str(error)})
+        shutil.move(note, place)

@@ -1,0 +1,168 @@
+"""Checkpoints: Hugging Face folders that carry their labels, window sizes and tokenizer with them.
+
+Every checkpoint loads with `AutoModel` as the encoder alone, so each task starts from the last one's encoder
+(Algorithm 1, lines 3, 5, 8, 13, 15). Weights are safetensors; nothing here unpickles anything.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+)
+
+from tofner import storage
+from tofner.data.pieces import PieceEncoder
+from tofner.data.segment import SEGMENTATION
+from tofner.errors import BadModel, Problem
+from tofner.settings import Ner
+from tofner.stages.runtime import Work
+from tofner.training import hub
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "added_tokens.json",
+)
+FAMILIES = ("bert", "distilbert", "electra", "roberta", "xlm-roberta")  # heads and token types of these are known
+
+
+def locate(work: Work, name: str) -> Path:
+    """The local folder of a model input: a stage's result, a folder, an `s3://` prefix, or a pinned Hub id."""
+    uri = work.uri(name)
+    if storage.is_s3(uri) or Path(uri).is_dir():
+        return check(work.fetch(uri, require_index=False))
+    return check(hub.fetch(uri))
+
+
+def check(folder: Path) -> Path:
+    """The folder itself, if it is a checkpoint that can be trained on.
+
+    Raises:
+        BadModel: files are missing, weights are pickled, or the family is not one that was tried.
+    """
+    if not (folder / "config.json").is_file():
+        raise BadModel(Problem(str(folder), "no config.json", "a Hugging Face checkpoint folder"))
+    if not list(folder.glob("*.safetensors")):
+        fix = "convert with model.save_pretrained(folder); pickled weights are not loaded"
+        raise BadModel(Problem(str(folder), "no *.safetensors", "safetensors weights", fix))
+    family = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    if family not in FAMILIES:
+        raise BadModel(Problem(f"{folder}/config.json", f"model_type {family!r}", f"one of {', '.join(FAMILIES)}"))
+    return folder
+
+
+def piece_encoder(folder: Path) -> PieceEncoder:
+    if (folder / "tokenizer.json").is_file():
+        return PieceEncoder.from_folder(folder)
+    return PieceEncoder(AutoTokenizer.from_pretrained(folder).backend_tokenizer)
+
+
+def device() -> Any:
+    """Where predictions are made: the GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def takes_token_types(model: nn.Module) -> bool:
+    """Whether the family has token type ids: BERT and ELECTRA do, DistilBERT and XLM-R do not (or only type 0)."""
+    config: Any = model.config
+    return config.model_type in ("bert", "electra") and getattr(config, "type_vocab_size", 0) > 1
+
+
+def load_tagger(folder: Path, labels: list[str], head: str) -> PreTrainedModel:
+    """A token classifier over `labels` (BIO2) whose encoder, and with `head="carry"` also head, come from `folder`.
+
+    A head with other labels is an error when it should be carried; without any head in the folder a fresh one is made.
+    """
+    config = AutoConfig.from_pretrained(folder)
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: i for i, label in enumerate(labels)}
+    model, info = AutoModelForTokenClassification.from_pretrained(
+        folder, config=config, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=False
+    )
+    if head == "fresh" and not any(key.startswith("classifier") for key in info["missing_keys"]):
+        nn.init.normal_(model.classifier.weight, std=config.initializer_range)
+        nn.init.zeros_(model.classifier.bias)
+    return cast("PreTrainedModel", model)
+
+
+def carry_head(model: PreTrainedModel, folder: Path, labels: list[str]) -> None:
+    """Put the classification head of an earlier tagger on `model` (Algorithm 1, line 15: h goes on over the rounds).
+
+    Raises:
+        BadModel: the earlier tagger has other labels.
+    """
+    earlier, known, _ = load_trained_tagger(folder)
+    if known != labels:
+        raise BadModel(Problem(str(folder), f"labels {known}", f"labels {labels}", "use the same types, or head=fresh"))
+    inside = f"{model.base_model_prefix}."
+    head = {name: tensor for name, tensor in earlier.state_dict().items() if not name.startswith(inside)}
+    model.load_state_dict(head, strict=False)
+
+
+def load_trained_tagger(folder: Path) -> tuple[PreTrainedModel, list[str], dict[str, Any]]:
+    """A finished tagger with its labels and `tagger.json` (max_pieces, overlap_pieces, segmentation).
+
+    Raises:
+        BadModel: the folder is not one that the ner stage made.
+    """
+    for name in ("labels.json", "tagger.json"):
+        if not (folder / name).is_file():
+            raise BadModel(Problem(str(folder), f"no {name}", "a checkpoint of the ner stage"))
+    labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))["labels"]
+    about = json.loads((folder / "tagger.json").read_text(encoding="utf-8"))
+    model = AutoModelForTokenClassification.from_pretrained(check(folder), dtype=torch.float32)
+    return model.eval(), labels, about
+
+
+def load_masked_lm(folder: Path) -> tuple[PreTrainedModel, bool]:
+    """A masked language model and whether its head is new (the checkpoint had none).
+
+    The output matrix is tied to the word embeddings, so a new head is only its small transform and bias.
+    """
+    model, info = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    model.tie_weights()
+    base = f"{model.base_model_prefix}."
+    fresh = any(not key.startswith(base) and "decoder" not in key for key in info["missing_keys"])
+    return model, fresh
+
+
+def load_encoder(folder: Path) -> PreTrainedModel:
+    """The encoder alone, without pooler where the family has one."""
+    config = AutoConfig.from_pretrained(folder)
+    options = {"add_pooling_layer": False} if config.model_type in ("bert", "xlm-roberta", "roberta") else {}
+    return cast("PreTrainedModel", AutoModel.from_pretrained(folder, dtype=torch.float32, **options))
+
+
+def save(model: PreTrainedModel, encoder_folder: Path, output: Path) -> None:
+    """Weights, config and the tokenizer files of the encoder it came from, unchanged."""
+    model.save_pretrained(output)
+    if (encoder_folder / "tokenizer.json").is_file():
+        for name in TOKENIZER_FILES:
+            if (encoder_folder / name).is_file():
+                shutil.copyfile(encoder_folder / name, output / name)
+    else:
+        AutoTokenizer.from_pretrained(encoder_folder).save_pretrained(output)
+
+
+def save_tagger_files(output: Path, labels: list[str], training: Ner) -> None:
+    """`labels.json` and `tagger.json`: what a tagger needs besides weights and tokenizer."""
+    about = {
+        "format": 1,
+        "max_pieces": training.max_pieces,
+        "overlap_pieces": training.overlap_pieces,
+        "segmentation": SEGMENTATION,
+    }
+    for name, value in (("labels.json", {"labels": labels, "scheme": "BIO2"}), ("tagger.json", about)):
+        (output / name).write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,106 @@
+"""The NER task: token classification by the first piece of each word (Eq. 3-4), training and prediction."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from tofner.data.features import TagWindow, tag_windows
+from tofner.data.pieces import PieceEncoder
+from tofner.data.spans import orphans, tags_to_spans
+from tofner.errors import BadData, Problem
+from tofner.training.fit import Examples, Features, pad
+
+IGNORED = -100  # label of pieces that count in no loss
+
+
+def tag_examples(
+    encoder: PieceEncoder,
+    sentences: Sequence[Sequence[str]],
+    tags: Sequence[Sequence[str]],
+    labels: Sequence[str],
+    max_pieces: int,
+    overlap_pieces: int,
+) -> tuple[Examples, dict[str, int]]:
+    """Training features: each word counts once, in the window that owns it, by its first piece.
+
+    Returns:
+        The examples (`input_ids`, `labels`, both [pieces]), and counts of windows and of shortened words.
+
+    Raises:
+        BadData: a tag that `labels` does not have.
+    """
+    ids = {label: i for i, label in enumerate(labels)}
+    unknown = sorted({tag for sequence in tags for tag in sequence} - set(ids))
+    if unknown:
+        raise BadData(Problem("training data", f"tags {', '.join(unknown)}", f"one of {', '.join(labels)}"))
+    windows, cut = tag_windows(encoder, sentences, max_pieces, overlap_pieces)
+
+    def make(i: int) -> Features:
+        one = windows[i]
+        targets = np.full(one.ids.size, IGNORED, np.int32)
+        for word in range(one.window.own_start, one.window.own_end):
+            targets[one.first[word - one.window.start]] = ids[tags[one.sentence][word]]
+        return {"input_ids": one.ids, "labels": targets}
+
+    return Examples(len(windows), make), {"windows": len(windows), "shortened_words": cut}
+
+
+@dataclass(frozen=True)
+class Tagging:
+    """Predicted tags of one sentence and the probability of each, both [words].
+
+    `orphans` counts I- tags that continued nothing and were read as beginnings.
+    """
+
+    tags: list[str]
+    scores: list[float]
+    orphans: int
+
+
+def predict_tags(
+    model: nn.Module,
+    encoder: PieceEncoder,
+    sentences: Sequence[Sequence[str]],
+    labels: Sequence[str],
+    max_pieces: int,
+    overlap_pieces: int,
+    batch_size: int = 64,
+) -> list[Tagging]:
+    """Tag sentences of words: argmax of each word's first piece, from the window that owns the word.
+
+    Tags come out as valid BIO2: an orphan I- begins an entity, as in `tags_to_spans`.
+    """
+    windows, _ = tag_windows(encoder, sentences, max_pieces, overlap_pieces)
+    best = [np.zeros(len(words), np.int64) for words in sentences]
+    probability = [np.zeros(len(words), np.float32) for words in sentences]
+    for batch, logits in forward_by_length(model, windows, batch_size):
+        for window, row in zip(batch, logits, strict=True):
+            own = slice(window.window.own_start - window.window.start, window.window.own_end - window.window.start)
+            chosen = row[window.first[own]].softmax(-1).max(-1)
+            place = slice(window.window.own_start, window.window.own_end)
+            best[window.sentence][place] = chosen.indices.numpy()
+            probability[window.sentence][place] = chosen.values.numpy()
+    return [_tagging([labels[int(i)] for i in indices], p) for indices, p in zip(best, probability, strict=True)]
+
+
+def forward_by_length(
+    model: nn.Module, windows: Sequence[TagWindow], batch_size: int
+) -> Iterator[tuple[list[TagWindow], torch.Tensor]]:
+    """Windows in batches of similar length, with their logits, float32 [batch, pieces, labels] on the CPU."""
+    device = next(model.parameters()).device
+    order = sorted(range(len(windows)), key=lambda i: (windows[i].ids.size, i))
+    for start in range(0, len(order), batch_size):
+        batch = [windows[i] for i in order[start : start + batch_size]]
+        inputs = pad([{"input_ids": window.ids} for window in batch], {"input_ids": 0})
+        with torch.inference_mode():
+            yield batch, model(**{name: t.to(device) for name, t in inputs.items()}).logits.float().cpu()
+
+
+def _tagging(tags: list[str], scores: np.ndarray) -> Tagging:
+    wrong = orphans(tags)
+    for span in tags_to_spans(tags):
+        tags[span.start] = f"B-{span.type}"
+    return Tagging(tags, [float(score) for score in scores], len(wrong))

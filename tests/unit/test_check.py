@@ -1,0 +1,151 @@
+"""The check of all files of a run."""
+
+import gzip
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tofner.data.check import RoleFile, histogram, run_check
+from tofner.data.check_view import show
+from tofner.data.roles import Kind
+
+TRAIN = """-DOCSTART- -X- O O
+
+Ekeus NNP I-NP I-PER
+met VBD I-VP O
+the DT I-NP O
+Iraq NNP I-NP I-LOC
+team NN I-NP O
+
+Soccer NN I-NP O
+
+Soccer NN I-NP O
+"""
+TEST = """Ekeus\tB-PER
+met\tO
+the\tO
+Iraq\tB-geo-loc
+team\tO
+
+yo\tO
+Jaz\tI-PER
+Oz\tB-movie
+"""
+
+
+@pytest.fixture
+def make(tmp_path: Path):  # type: ignore[no-untyped-def]
+    """Writes a file and returns its `RoleFile`."""
+
+    def build(role: str, kind: Kind, name: str, content: str | bytes, **more: object) -> RoleFile:
+        set_, split = name.split("/")
+        ending = {"ner": "conll", "mrc": "json", "text": "txt"}[kind]
+        path = tmp_path / set_ / f"{split}.{ending}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return RoleFile(role, kind, set_, split, str(path), **more)  # type: ignore[arg-type]
+
+    return build
+
+
+def test_counts_notes_and_overlaps(make) -> None:  # type: ignore[no-untyped-def]
+    types = ["PER", "LOC", "MISC"]
+    report = run_check(
+        [
+            make("source_ner.train", "ner", "news/train", TRAIN, types=types),
+            make("target_test", "ner", "tweets/test", TEST, types=types, label_map={"geo-loc": "LOC", "movie": None}),
+        ]
+    )
+    assert not report.problems
+    train, test = report.files
+    assert (train.scheme, train.docstarts, train.sentences, train.tokens, train.longest) == ("IOB1", 1, 3, 7, 5)
+    assert train.entities == {"PER": 1, "LOC": 1, "MISC": 0}
+    assert (train.repeated, train.repeated_long) == (1, 0)
+    assert train.lengths["1-5"] == 3
+    assert (test.entities, test.dropped, test.repaired_tags) == ({"PER": 2, "LOC": 1, "MISC": 0}, {"movie": 1}, 1)
+    assert [(o.first, o.second, o.shared, o.shared_long) for o in report.overlaps] == [
+        ("source_ner.train news/train", "target_test tweets/test", 1, 1)
+    ]
+    notes = "\n".join(report.notes)
+    for note in ("IOB1 tags, converted", "1 -DOCSTART- lines skipped", "no entity of type MISC", "drops 1 movie",
+                 "1 tags broke BIO2 and were mended (lines 7)", "1 sentences repeat an earlier one, 0 of"):  # fmt: skip
+        assert note in notes
+
+
+def test_unknown_types_are_placed(make) -> None:  # type: ignore[no-untyped-def]
+    report = run_check([make("target_test", "ner", "tweets/test", TEST, types=["PER", "LOC"])])
+    assert [(p.line, p.found) for p in report.problems] == [
+        (4, "type geo-loc (1 entities)"),
+        (9, "type movie (1 entities)"),
+    ]
+    assert report.files[0].problems == 2
+
+
+def test_target_text_has_its_labels_unread(make, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    labelled = make("target_text", "ner", "tweets/train", TEST)
+    as_text = RoleFile("target_text", "text", "tweets", "train", labelled.uri)
+    row = run_check([as_text]).files[0]
+    assert (row.sentences, row.entities, row.repaired_tags, row.scheme) == (2, {}, 0, "")
+    scrambled = TEST.replace("B-PER", "B-LOC").replace("B-movie", "O")
+    Path(labelled.uri).write_text(scrambled, encoding="utf-8")
+    assert run_check([as_text]).files[0] == row
+
+
+def test_every_problem_of_every_file_is_listed(make, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    answers = [{"answer_start": 9, "text": "Basra"}]
+    qa = {
+        "data": [
+            {"paragraphs": [{"context": "Ekeus left.", "qas": [{"id": "q", "question": "?", "answers": answers}]}]}
+        ]
+    }
+    report = run_check(
+        [
+            make("source_ner.train", "ner", "news/train", "a O\nb\n\nc X-PER\n"),
+            make("source_ner.dev", "ner", "news/dev", ""),
+            make("target_text", "text", "tweets/train", b"caf\xe9\n"),
+            make("target_mrc.train", "mrc", "qa/train", json.dumps(qa)),
+            make("source_mrc.train", "mrc", "qa/dev", "{"),
+            RoleFile("x", "ner", "no", "where", str(tmp_path / "nowhere.conll")),
+            make("y", "ner", "cut/train", gzip.compress(TEST.encode())[:-9]),
+        ]
+    )
+    places = [(Path(p.place).parent.name, p.line) for p in report.problems]
+    assert places[:6] == [("news", 2), ("news", 4), ("news", None), ("tweets", 1), ("qa", 1), ("qa", 1)]
+    assert len(report.problems) == 8
+    assert [f.problems for f in report.files] == [2, 1, 1, 1, 1, 1, 1]
+
+
+def test_mrc_counts_and_shared_contexts(make) -> None:  # type: ignore[no-untyped-def]
+    def qa(*ids: str) -> str:
+        asked = [{"id": i, "question": "Who?", "answers": [{"answer_start": 1, "text": "keus"}]} for i in ids]
+        none = {"id": "none", "question": "Why?", "answers": []}
+        return json.dumps({"data": [{"paragraphs": [{"context": "Ekeus left Iraq today .", "qas": [*asked, none]}]}]})
+
+    report = run_check([make("m.train", "mrc", "qa/train", qa("1", "2")), make("m.dev", "mrc", "qa/dev", qa("3"))])
+    row = report.files[0]
+    assert (row.sentences, row.contexts, row.answers, row.widened_answers, row.unanswerable) == (3, 1, 2, 2, 1)
+    assert [(o.shared, o.shared_long) for o in report.overlaps] == [(2, 2)]
+
+
+def test_the_same_file_in_two_roles_and_latin1_are_noted(make) -> None:  # type: ignore[no-untyped-def]
+    test = make("target_test", "ner", "tweets/test", "caf\xe9\tO\n".encode("latin-1"))
+    text = RoleFile("target_text", "text", "tweets", "test", test.uri)
+    notes = run_check([text, test]).notes
+    assert "target_test tweets/test: the same file is target_text" in notes
+    assert "target_test tweets/test: not UTF-8, read as latin-1" in notes
+
+
+def test_report_as_json_and_tables(make) -> None:  # type: ignore[no-untyped-def]
+    report = run_check([make("source_ner.train", "ner", "news/train", TRAIN + "[bold] O\n")])
+    assert json.loads(json.dumps(report.to_json()))["problems"][0]["line"] == 12
+    out = io.StringIO()
+    show(report, Console(file=out, width=120, color_system=None))
+    assert "Problems: 1" in out.getvalue()
+    assert "train.conll:12: found 2 columns in '[bold] O'" in out.getvalue()
+
+
+def test_histogram_has_every_length_once() -> None:
+    assert sum(histogram(range(1, 500)).values()) == 499

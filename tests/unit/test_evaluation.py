@@ -1,0 +1,105 @@
+"""Strict scores against hand-counted cases and against spans."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tofner.data.spans import tags_to_spans
+from tofner.errors import BadData
+from tofner.evaluation import confusion, error_examples, evaluate_files, score_tags
+
+GOLD = [["B-PER", "I-PER", "O", "B-LOC"], ["O", "B-ORG"]]
+
+
+def test_hand_counted() -> None:
+    found = score_tags(GOLD, [["B-PER", "I-PER", "O", "B-ORG"], ["B-LOC", "B-ORG"]])
+    assert found["micro"] == {
+        "precision": 0.5,
+        "recall": pytest.approx(2 / 3),
+        "f1": pytest.approx(4 / 7),
+        "support": 3,
+    }
+    assert found["types"]["PER"]["f1"] == 1.0
+    assert found["types"]["LOC"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}
+    assert found["spans"]["recall"] == 1.0
+    assert found["spans"]["precision"] == 0.75
+    assert found["macro"]["f1"] == pytest.approx((1 + 0 + 2 / 3) / 3)
+
+
+def test_strict_counts_an_orphan_as_no_entity() -> None:
+    found = score_tags([["B-PER", "O"]], [["I-PER", "O"]])
+    assert found["micro"]["f1"] == 0.0
+    assert found["invalid_tags"] == 1
+    assert found["spans"]["f1"] == 0.0
+
+
+def test_an_orphan_does_not_melt_into_the_entity_before_it_when_types_are_ignored() -> None:
+    found = score_tags([["B-PER", "O"]], [["B-PER", "I-LOC"]])
+    assert found["spans"]["f1"] == 1.0
+
+
+def test_nothing_anywhere_is_zero_not_an_error() -> None:
+    assert score_tags([["O"]], [["O"]])["micro"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
+
+
+def test_unequal_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="equally long"):
+        score_tags([["O"]], [["O", "O"]])
+
+
+@st.composite
+def valid_tags(draw: st.DrawFn, length: int) -> list[str]:
+    tags: list[str] = []
+    for _ in range(length):
+        choices = ["O", "B-PER", "B-LOC"]
+        if tags and tags[-1] != "O":
+            choices.append(f"I-{tags[-1][2:]}")
+        tags.append(draw(st.sampled_from(choices)))
+    return tags
+
+
+@given(st.integers(1, 12).flatmap(lambda n: st.tuples(valid_tags(n), valid_tags(n))))
+def test_micro_scores_are_those_of_sets_of_spans(pair: tuple[list[str], list[str]]) -> None:
+    gold, predicted = (set(tags_to_spans(tags)) for tags in pair)
+    right = len(gold & predicted)
+    found = score_tags([pair[0]], [pair[1]])
+    assert found["micro"]["precision"] == pytest.approx(right / len(predicted) if predicted else 0.0)
+    assert found["micro"]["recall"] == pytest.approx(right / len(gold) if gold else 0.0)
+    untyped = [{span[:2] for span in side} for side in (gold, predicted)]
+    assert found["spans"]["recall"] == pytest.approx(len(untyped[0] & untyped[1]) / len(gold) if gold else 0.0)
+    matrix = confusion([pair[0]], [pair[1]], ["PER", "LOC"])["matrix"]
+    assert sum(map(sum, matrix[:-1])) == len(gold)
+    assert sum(row[i] for i in range(2) for row in matrix) == len(predicted)
+    assert matrix[0][0] + matrix[1][1] == right
+
+
+def test_error_examples_skip_right_sentences() -> None:
+    examples = error_examples([["a"], ["b"]], [["B-PER"], ["O"]], [["B-PER"], ["B-LOC"]], limit=5)
+    assert examples == [{"tokens": ["b"], "gold": [], "predicted": [[0, 1, "LOC"]]}]
+
+
+def test_files_with_other_tokens_name_both_lines(tmp_path: Path) -> None:
+    (tmp_path / "gold.conll").write_text("Oslo B-LOC\n\nTom B-PER\nran O\n")
+    (tmp_path / "pred.conll").write_text("Oslo B-LOC\n\nTom B-PER\nwalked O\n")
+    with pytest.raises(BadData) as error:
+        evaluate_files(str(tmp_path / "gold.conll"), str(tmp_path / "pred.conll"))
+    assert "pred.conll:4" in str(error.value)
+    assert "'walked'" in str(error.value)
+    assert "line 4 of" in str(error.value)
+
+
+def test_files_with_missing_sentences(tmp_path: Path) -> None:
+    (tmp_path / "gold.conll").write_text("Oslo B-LOC\n\nTom B-PER\n")
+    (tmp_path / "pred.conll").write_text("Oslo B-LOC\n")
+    with pytest.raises(BadData, match="found 1 sentences; expected 2"):
+        evaluate_files(str(tmp_path / "gold.conll"), str(tmp_path / "pred.conll"))
+
+
+def test_files_keep_invalid_tags_for_strict_scoring(tmp_path: Path) -> None:
+    (tmp_path / "gold.conll").write_text("New B-LOC\nYork I-LOC\n")
+    (tmp_path / "pred.conll").write_text("New I-LOC\nYork I-LOC\n")
+    found = evaluate_files(str(tmp_path / "gold.conll"), str(tmp_path / "pred.conll"))
+    assert found["micro"]["f1"] == 0.0
+    assert found["invalid_tags"] == 1

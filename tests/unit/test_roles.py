@@ -1,0 +1,57 @@
+"""Finding files in a data root."""
+
+from pathlib import Path
+
+import pytest
+
+from tofner.data import roles
+from tofner.errors import BadData
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> str:
+    for name in ("ner/news/train.conll", "ner/news/dev.conll.gz", "ner/tweets/train.conll", "mrc/qa/train.json.gz",
+                 "text/tweets/train.txt", "mrc/qa/raw/dev.json"):  # fmt: skip
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "expected"),
+    [
+        ("ner", "news/train", "ner/news/train.conll"),
+        ("ner", "news/dev", "ner/news/dev.conll.gz"),
+        ("mrc", "qa/train", "mrc/qa/train.json.gz"),
+        ("text", "tweets/train", "text/tweets/train.txt"),  # text goes before the words of a labelled file
+        ("text", "news/dev", "ner/news/dev.conll.gz"),
+    ],
+)
+def test_locate(root: str, kind: roles.Kind, name: str, expected: str) -> None:
+    assert roles.locate(root, kind, *name.split("/")) == str(Path(root, expected))
+
+
+def test_existing(root: str) -> None:
+    assert roles.existing(root, "ner") == ["news/dev", "news/train", "tweets/train"]
+    assert roles.existing(root, "mrc") == ["qa/train"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        ("ner", "new/train", r"no ner file of new/train; expected ner/new/train\.conll or ner/new/train\.conll\.gz; "
+                             "did you mean news[?] the sets here are news, tweets"),
+        ("ner", "news/test", "news has the splits dev, train"),
+        ("mrc", "zz/train", "the sets here are qa"),
+    ],
+)  # fmt: skip
+def test_missing(root: str, kind: roles.Kind, name: str, message: str) -> None:
+    assert roles.find(root, kind, *name.split("/")) is None
+    with pytest.raises(BadData, match=message):
+        roles.locate(root, kind, *name.split("/"))
+
+
+def test_no_data_root(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="there are no ner sets here; check the data URI"):
+        roles.locate(str(tmp_path / "nowhere"), "ner", "news", "train")
