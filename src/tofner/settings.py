@@ -9,7 +9,7 @@ import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -176,6 +176,18 @@ class Stages(Model):
     export: Export = Export()
 
 
+class Part(NamedTuple):
+    """One file of a run: the role it plays, what it holds, its `SET/SPLIT`, and whether the run can do without it.
+
+    Target text is `text` even where its file has tags: only its words are read.
+    """
+
+    role: str
+    kind: Literal["ner", "mrc", "text"]
+    split: str
+    optional: bool = False
+
+
 class Settings(Model):
     """One run, apart from what is given at run time (data, encoder, iterations, seed)."""
 
@@ -206,6 +218,22 @@ class Settings(Model):
     def labels(self) -> list[str]:
         """BIO2 labels in the order of the tagger's outputs: O first, then B- and I- of each type."""
         return ["O", *(f"{prefix}-{type_}" for type_ in self.types for prefix in "BI")]
+
+    def parts(self) -> Iterator["Part"]:
+        """Every file that a run reads, in the order of the roles."""
+        given = self.roles
+        labelled: list[tuple[str, NerRole, bool]] = [
+            ("source_ner", given.source_ner, False),
+            ("translated_ner", given.translated_ner, given.translated_ner.optional),
+        ]
+        for name, ner, optional in labelled:
+            for side, splits in (("train", ner.train), ("dev", ner.dev)):
+                yield from (Part(f"{name}.{side}", "ner", split, optional) for split in splits)
+        yield from (Part("target_text", "text", split) for split in given.target_text)
+        yield from (Part("target_test", "ner", split) for split in given.target_test)
+        for name, mrc in (("target_mrc", given.target_mrc), ("source_mrc", given.source_mrc)):
+            for side, splits in (("train", mrc.train), ("dev", mrc.dev)):
+                yield from (Part(f"{name}.{side}", "mrc", split) for split in splits)
 
     @property
     def transductive(self) -> bool:

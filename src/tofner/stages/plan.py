@@ -14,8 +14,8 @@ from typing import Any
 
 from tofner import storage
 from tofner.data import queries, roles
-from tofner.errors import BadInput, BadSettings, Problem
-from tofner.settings import MAX_ITERATIONS, Settings, load_preset
+from tofner.errors import BadData, BadInput, BadSettings, Problem
+from tofner.settings import MAX_ITERATIONS, Part, Settings, load_preset
 from tofner.stages import config as c
 from tofner.stages.revision import code_revision
 
@@ -65,8 +65,8 @@ def plan(
     model_common = {**common, "encoder_revision": encoder_revision}
     source_queries = queries.load_queries(settings.queries, settings.source_language, settings.types)
     target_queries = queries.load_queries(settings.queries, settings.target_language, settings.types)
-    test_files = {split: revision for split, revision in files.items() if split in _tests(settings)}
-    train_files = {split: revision for split, revision in files.items() if split in _trains(settings)}
+    test_files = {part.split: revision for part, revision in files.items() if part.role == "target_test"}
+    train_files = {part.split: revision for part, revision in files.items() if part.role != "target_test"}
     stages = settings.stages
     run = {
         "preset": preset,
@@ -133,44 +133,25 @@ def _check_ranges(settings: Settings, iterations: int, seed: int) -> None:
         raise BadSettings(problems)
 
 
-def _trains(settings: Settings) -> list[str]:
-    r = settings.roles
-    groups = (r.source_ner, r.translated_ner, r.target_mrc, r.source_mrc)
-    return [*r.target_text, *(split for role in groups for split in [*role.train, *role.dev])]
-
-
-def _tests(settings: Settings) -> list[str]:
-    return settings.roles.target_test
-
-
-def _kind(settings: Settings, split: str) -> roles.Kind:
-    r = settings.roles
-    if split in [*r.target_mrc.train, *r.target_mrc.dev, *r.source_mrc.train, *r.source_mrc.dev]:
-        return "mrc"
-    return "text" if split in r.target_text and split not in r.target_test else "ner"
-
-
 def _present(settings: Settings, data: str) -> dict[str, bool]:
-    """Of each split of an optional role, whether the data root has it."""
-    role = settings.roles.translated_ner
-    if not role.optional:
-        return {}
-    return {split: roles.find(data, "ner", *split.split("/")) is not None for split in [*role.train, *role.dev]}
+    """Of each split that a run can do without, whether the data root has it."""
+    optional = [part for part in settings.parts() if part.optional]
+    return {part.split: roles.find(data, part.kind, *part.split.split("/")) is not None for part in optional}
 
 
-def _files(settings: Settings, data: str, present: dict[str, bool]) -> dict[str, str]:
-    """Content revision of every file that the run reads, by split; every missing one is a problem, all listed."""
-    found: dict[str, str] = {}
+def _files(settings: Settings, data: str, present: dict[str, bool]) -> dict[Part, str]:
+    """Content revision of every file that the run reads; every missing one is a problem, all listed."""
+    found: dict[Part, str] = {}
     problems: list[Problem] = []
-    for split in dict.fromkeys([*_trains(settings), *_tests(settings)]):
-        if not present.get(split, True):
+    for part in settings.parts():
+        if not present.get(part.split, True):
             continue
         try:
-            found[split] = storage.revision(roles.locate(data, _kind(settings, split), *split.split("/")))
+            found[part] = storage.revision(roles.locate(data, part.kind, *part.split.split("/")))
         except BadInput as error:
-            problems += error.problems or [Problem(split, str(error), "a readable file")]
+            problems += error.problems or [Problem(part.split, str(error), "a readable file")]
     if problems:
-        raise BadSettings(problems)
+        raise BadData(problems)
     return found
 
 

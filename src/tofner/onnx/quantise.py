@@ -1,0 +1,285 @@
+"""int8 from fp32: a separate artifact that keeps the tags.
+
+Each matrix product `x W + b` of the encoder becomes `q(x / s) q(s W) + b` on 8-bit integers:
+
+- `W` int8, symmetric, one scale for each output channel;
+- `x` uint8 with one fixed range for each tensor, found on calibration text. A fixed range makes a row's result
+  independent of the rows beside it, so int8 tags, as fp32 ones, do not depend on what shares a batch (a dynamic range
+  would);
+- `s`, one number for each input channel, moves outlier channels from activations to weights (SmoothQuant, Xiao et al.
+  2023, Eq. 4: s_c = max|x_c|^a / max|W_c|^(1-a)). The strength `a` and the share of outliers to clip are chosen
+  product by product, by the squared error of the output on calibration rows;
+- products whose error stays above `most_error` are left in fp32. So is the head, which is small.
+
+Products of one input (query, key and value) are joined into one. Needs a CPU with 8-bit dot products (AVX512-VNNI,
+AVX-VNNI, ARM dot product) to be fast; older x86 CPUs may saturate in 16 bits: `reduce_range` quantises weights to 7
+bits for them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import helper, numpy_helper
+
+from tofner.errors import BadModel, Problem
+
+ALPHAS = (0.0, 0.35, 0.5, 0.65, 0.8)
+CLIPS = (1.0, 0.9999, 0.999)  # quantiles that the range of |x| may end at
+MOST_ERROR = 0.02  # relative squared error of a product's output, above which it stays fp32
+SMALLEST = 64  # channels; smaller products (the head) gain nothing
+_CALIBRATION_ROWS = 768
+_MICROSOFT = "com.microsoft"
+
+Feed = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Product:
+    """How one product, or several joined ones, came out.
+
+    Attributes:
+        names: of the MatMul nodes.
+        error: relative squared error of the output on calibration rows: |y' - y|^2 / |y - mean y|^2.
+        quantised: False: left in fp32.
+    """
+
+    names: list[str]
+    alpha: float
+    clip: float
+    error: float
+    quantised: bool
+
+
+@dataclass
+class QuantiseReport:
+    """What `quantise` did."""
+
+    products: list[Product] = field(default_factory=list)
+
+    @property
+    def kept(self) -> int:
+        """Products left in fp32."""
+        return sum(not product.quantised for product in self.products)
+
+    def as_dict(self) -> dict[str, object]:
+        worst = max((product.error for product in self.products), default=0.0)
+        return {"quantised": len(self.products) - self.kept, "left_fp32": self.kept, "worst_error": worst}
+
+
+@dataclass
+class _Group:
+    """MatMul nodes with one input and constant weights [K, N]."""
+
+    source: str
+    nodes: list[onnx.NodeProto]
+    weights: list[np.ndarray]
+    rows: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def weight(self) -> np.ndarray:
+        return np.concatenate(self.weights, axis=1)
+
+
+def quantise(
+    model: Path,
+    target: Path,
+    calibration: Iterable[Feed],
+    keep_fp32: Sequence[str] = (),
+    most_error: float = MOST_ERROR,
+    reduce_range: bool = False,
+) -> QuantiseReport:
+    """Write the int8 graph of an fp32 one.
+
+    Args:
+        model, target: ONNX files, weights inside.
+        calibration: inputs of the graph, int64 [B, S] each: some hundred sentences of unlabelled or source text.
+        keep_fp32: names of MatMul nodes, or parts of them, to leave in fp32.
+
+    Raises:
+        BadModel: there is no product to quantise, or no calibration text.
+    """
+    proto = onnx.load(str(model))
+    groups = _find_groups(proto.graph, keep_fp32)
+    if not groups:
+        raise BadModel(Problem(str(model), "no matrix product with constant weights", "an exported encoder"))
+    _collect_rows(proto, groups, calibration)
+    if not groups[0].rows:
+        raise BadModel(Problem(str(model), "no calibration text", "some hundred sentences"))
+    report = QuantiseReport()
+    rewriter = _Rewriter(proto.graph)
+    for group in groups:
+        plan = _choose(group, reduce_range)
+        quantised = plan.error <= most_error
+        names = [node.name for node in group.nodes]
+        report.products.append(Product(names, plan.alpha, plan.clip, plan.error, quantised))
+        if quantised:
+            rewriter.replace(group, plan)
+    rewriter.finish()
+    if not any(entry.domain == _MICROSOFT for entry in proto.opset_import):
+        proto.opset_import.append(helper.make_opsetid(_MICROSOFT, 1))
+    onnx.save(proto, str(target))
+    return report
+
+
+def _find_groups(graph: onnx.GraphProto, keep: Sequence[str]) -> list[_Group]:
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    groups: dict[str, _Group] = {}
+    for node in graph.node:
+        if node.op_type != "MatMul" or node.input[1] not in constants or any(part in node.name for part in keep):
+            continue
+        weight = numpy_helper.to_array(constants[node.input[1]])
+        if weight.ndim != 2 or min(weight.shape) < SMALLEST or weight.dtype != np.float32:
+            continue
+        group = groups.setdefault(node.input[0], _Group(node.input[0], [], []))
+        group.nodes.append(node)
+        group.weights.append(weight)
+    return list(groups.values())
+
+
+def _collect_rows(proto: onnx.ModelProto, groups: list[_Group], calibration: Iterable[Feed]) -> None:
+    """Rows [rows, K] of each product's input, evenly drawn from the calibration text."""
+    watched = onnx.ModelProto()
+    watched.CopyFrom(proto)
+    del watched.graph.output[:]
+    watched.graph.output.extend(helper.make_empty_tensor_value_info(group.source) for group in groups)
+    session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
+    feeds = list(calibration)
+    each = max(1, -(-_CALIBRATION_ROWS * 2 // max(1, len(feeds))))
+    random = np.random.default_rng(0)
+    for feed in feeds:
+        real = np.flatnonzero(feed["attention_mask"].reshape(-1))
+        taken = np.sort(random.permutation(real)[:each])
+        for group, value in zip(groups, session.run(None, dict(feed)), strict=True):
+            group.rows.append(value.reshape(-1, value.shape[-1])[taken])
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Numbers of one quantised product: x' = clip(round(x / (s * step)) + zero), W' = round(s W / scale)."""
+
+    alpha: float
+    clip: float
+    smooth: np.ndarray
+    step: float
+    zero: int
+    weight: np.ndarray
+    scale: np.ndarray
+    error: float
+
+
+def _choose(group: _Group, reduce_range: bool) -> _Plan:
+    """The plan of least output error."""
+    rows, weight = np.concatenate(group.rows), group.weight
+    exact = rows @ weight
+    spread = float(np.square(exact - exact.mean(axis=0)).sum()) or 1.0
+    plans = (_plan(rows, weight, exact, spread, alpha, clip, reduce_range) for alpha in ALPHAS for clip in CLIPS)
+    return min(plans, key=lambda plan: plan.error)
+
+
+def _plan(
+    rows: np.ndarray,
+    weight: np.ndarray,
+    exact: np.ndarray,
+    spread: float,
+    alpha: float,
+    clip: float,
+    reduce_range: bool,
+) -> _Plan:
+    smooth = np.ones(rows.shape[1], np.float32)
+    if alpha:
+        of_x = np.maximum(np.abs(rows).max(axis=0), 1e-5)
+        of_w = np.maximum(np.abs(weight).max(axis=1), 1e-5)
+        smooth = (of_x**alpha / of_w ** (1 - alpha)).astype(np.float32)
+        smooth /= np.exp(np.log(smooth).mean())
+    smoothed = rows / smooth
+    # A margin of 5 %: other text goes a little beyond what calibration saw.
+    margin = 1.05 if clip == 1.0 else 1.0
+    low, high = (float(x) for x in np.quantile(smoothed, [1 - clip, clip]))
+    low, high = min(0.0, low * margin), max(0.0, high * margin)
+    step = max((high - low) / 255, 1e-8)
+    zero = int(np.clip(np.rint(-low / step), 0, 255))
+    top = 63 if reduce_range else 127
+    scaled = weight * smooth[:, None]
+    scale = np.maximum(np.abs(scaled).max(axis=0), 1e-8).astype(np.float32) / top
+    whole = np.clip(np.rint(scaled / scale), -top, top).astype(np.int8)
+    seen = (np.clip(np.rint(smoothed / step) + zero, 0, 255) - zero).astype(np.float32)
+    got = (seen @ whole.astype(np.float32)) * (step * scale)
+    error = float(np.square(got - exact).sum()) / spread
+    return _Plan(alpha, clip, smooth, step, zero, whole, scale, error)
+
+
+class _Rewriter:
+    """Puts quantised products in the place of MatMul (and the Add of its bias)."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self.graph = graph
+        self.users: dict[str, list[onnx.NodeProto]] = {}
+        for node in graph.node:
+            for name in node.input:
+                self.users.setdefault(name, []).append(node)
+        self.constants = {tensor.name: tensor for tensor in graph.initializer}
+        self.removed: set[str] = set()  # first outputs of removed nodes
+        self.added: dict[str, list[onnx.NodeProto]] = {}  # before the node with this first output
+        self.count = 0
+
+    def constant(self, value: np.ndarray | np.generic) -> str:
+        self.count += 1
+        name = f"int8_{self.count}"
+        self.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def replace(self, group: _Group, plan: _Plan) -> None:
+        biases, outputs = [], []
+        for node, weight in zip(group.nodes, group.weights, strict=True):
+            add = self._bias_add(node)
+            biases.append(self._bias_of(add, node) if add is not None else np.zeros(weight.shape[1], np.float32))
+            outputs.append(add.output[0] if add is not None else node.output[0])
+            self.removed.update([node.output[0], *([add.output[0]] if add is not None else [])])
+        self.count += 1
+        base = f"int8_{self.count}"
+        nodes: list[onnx.NodeProto] = []
+        source = group.source
+        if plan.alpha:
+            nodes.append(helper.make_node("Mul", [source, self.constant(1 / plan.smooth)], [f"{base}_smooth"]))
+            source = f"{base}_smooth"
+        step, zero = self.constant(np.float32(plan.step)), self.constant(np.uint8(plan.zero))
+        nodes.append(helper.make_node("QuantizeLinear", [source, step, zero], [f"{base}_x"]))
+        inputs = [f"{base}_x", self.constant(plan.weight), step, self.constant(plan.scale), zero]
+        inputs += [self.constant(np.zeros(plan.scale.size, np.int8)), self.constant(np.concatenate(biases))]
+        joined = outputs[0] if len(outputs) == 1 else f"{base}_y"
+        nodes.append(helper.make_node("MatMulIntegerToFloat", inputs, [joined], base, domain=_MICROSOFT))
+        if len(outputs) > 1:
+            sizes = self.constant(np.array([weight.shape[1] for weight in group.weights], np.int64))
+            nodes.append(helper.make_node("Split", [joined, sizes], outputs, f"{base}_split", axis=-1))
+        self.added.setdefault(group.nodes[0].output[0], []).extend(nodes)
+
+    def _bias_add(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
+        users = self.users.get(node.output[0], [])
+        if len(users) != 1 or users[0].op_type != "Add" or any(o.name == node.output[0] for o in self.graph.output):
+            return None
+        other = [name for name in users[0].input if name != node.output[0]]
+        tensor = self.constants.get(other[0]) if other else None
+        return users[0] if tensor is not None and len(tensor.dims) == 1 else None
+
+    def _bias_of(self, add: onnx.NodeProto, node: onnx.NodeProto) -> np.ndarray:
+        name = next(name for name in add.input if name != node.output[0])
+        return numpy_helper.to_array(self.constants[name]).astype(np.float32)
+
+    def finish(self) -> None:
+        """Write the nodes in a valid order and drop weights that nobody reads any more."""
+        nodes: list[onnx.NodeProto] = []
+        for node in self.graph.node:
+            nodes += self.added.get(node.output[0], [])
+            if node.output[0] not in self.removed:
+                nodes.append(node)
+        del self.graph.node[:]
+        self.graph.node.extend(nodes)
+        read = {name for node in nodes for name in node.input}
+        kept = [tensor for tensor in self.graph.initializer if tensor.name in read]
+        del self.graph.initializer[:]
+        self.graph.initializer.extend(kept)
+        del self.graph.value_info[:]

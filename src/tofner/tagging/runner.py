@@ -1,0 +1,84 @@
+"""ONNX Runtime behind one method: token ids in, label probabilities of chosen pieces out."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from tofner.errors import BadModel, Problem
+from tofner.tagging.model import Model
+
+# ONNX Runtime fuses Add and LayerNormalization into an operator that took six times as long on CPUs (1.32, AVX-512).
+_SLOWER = ["SkipLayerNormFusion"]
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+class Runner:
+    """One session over a model's graph. `run` may be called from many threads at once."""
+
+    def __init__(self, model: Model, threads: int = 1) -> None:
+        """
+        Args:
+            threads: of one matrix product (intra-op). Parallelism over batches, the engine's own, has no barriers.
+
+        Raises:
+            BadModel: ONNX Runtime cannot load the graph, or its inputs and outputs are not those of a tagger.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.enable_mem_pattern = False  # shapes differ from batch to batch; patterns would pile up
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the pod's CPU is not only ours
+        try:
+            self.session = onnxruntime.InferenceSession(
+                str(model.onnx), options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER
+            )
+        except Exception as error:  # onnxruntime raises its own exception types, none of them documented
+            fix = "publish the model again, or update onnxruntime"
+            raise BadModel(Problem(str(model.onnx), str(error), "a graph ONNX Runtime can load", fix)) from error
+        self.inputs = [value.name for value in self.session.get_inputs()]
+        outputs = {value.name: value.shape for value in self.session.get_outputs()}
+        unknown = [name for name in self.inputs if name not in _INPUTS]
+        if "input_ids" not in self.inputs or unknown or "logits" not in outputs:
+            found = f"inputs {self.inputs}, outputs {sorted(outputs)}"
+            raise BadModel(Problem(str(model.onnx), found, "input_ids, attention_mask [, token_type_ids] -> logits"))
+        width = outputs["logits"][-1]
+        if isinstance(width, int) and width != len(model.labels):
+            expected = f"{len(model.labels)}, as labels.json has"
+            raise BadModel(Problem(str(model.onnx), f"{width} logits a piece", expected))
+
+    def run(self, ids: np.ndarray) -> np.ndarray:
+        """Logits [B, S, L], float32, of windows of one length. `ids`: int64 [B, S], specials included."""
+        feed: dict[str, Any] = {}
+        for name in self.inputs:
+            if name == "input_ids":
+                feed[name] = ids
+            else:
+                feed[name] = np.ones_like(ids) if name == "attention_mask" else np.zeros_like(ids)
+        (logits,) = self.session.run(["logits"], feed)
+        return np.asarray(logits, np.float32)
+
+
+def best_tags(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Softmax and argmax over labels: tag ids int16 [words] and their probabilities float64 [words], from [words, L].
+
+    Of equal logits the first label wins.
+    """
+    wide = logits.astype(np.float64)
+    best = wide.argmax(axis=1)
+    shifted = np.exp(wide - wide.max(axis=1, keepdims=True))
+    return best.astype(np.int16), 1.0 / shifted.sum(axis=1)
+
+
+def quiet_tokenizers() -> None:
+    """Keep `tokenizers` from starting a thread a core beside the engine's own; the user's choice goes first."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def label_names(tag_ids: np.ndarray, labels: Sequence[str]) -> list[str]:
+    """Tag ids to BIO2 tags."""
+    return [labels[i] for i in tag_ids.tolist()]
