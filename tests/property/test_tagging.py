@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.tiny_tagger import publish_tiny
 
+from tests.tiny_tagger import publish_tiny
 from tofner.data.segment import segment
 from tofner.tagging import Tagger, tag_job
 from tofner.tagging.inputs import InputFile
@@ -80,7 +80,7 @@ def test_every_word_is_decided_once(tokens: list[str]) -> None:
 )
 def test_any_cut_finds_every_line_once(rows: list[bytes], size: int, end: bool) -> None:
     data = b"\n".join(rows) + (b"\n" if end else b"")
-    expected = [line for line in data.split(b"\n")]
+    expected = data.split(b"\n")
     if expected and not expected[-1]:
         expected.pop()
     with tempfile.TemporaryDirectory() as scratch:

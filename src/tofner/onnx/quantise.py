@@ -114,7 +114,7 @@ def quantise(
     for group in groups:
         plan = _choose(group, reduce_range)
         quantised = plan.error <= most_error
-        names = [node.name for node in group.nodes]
+        names = [_name(node) for node in group.nodes]
         report.products.append(Product(names, plan.alpha, plan.clip, plan.error, quantised))
         if quantised:
             rewriter.replace(group, plan)
@@ -129,7 +129,7 @@ def _find_groups(graph: onnx.GraphProto, keep: Sequence[str]) -> list[_Group]:
     constants = {tensor.name: tensor for tensor in graph.initializer}
     groups: dict[str, _Group] = {}
     for node in graph.node:
-        if node.op_type != "MatMul" or node.input[1] not in constants or any(part in node.name for part in keep):
+        if node.op_type != "MatMul" or node.input[1] not in constants or any(part in _name(node) for part in keep):
             continue
         weight = numpy_helper.to_array(constants[node.input[1]])
         if weight.ndim != 2 or min(weight.shape) < SMALLEST or weight.dtype != np.float32:
@@ -138,6 +138,11 @@ def _find_groups(graph: onnx.GraphProto, keep: Sequence[str]) -> list[_Group]:
         group.nodes.append(node)
         group.weights.append(weight)
     return list(groups.values())
+
+
+def _name(node: onnx.NodeProto) -> str:
+    """A node's name, or that of its output where the exporter gave none."""
+    return str(node.name or node.output[0])
 
 
 def _collect_rows(proto: onnx.ModelProto, groups: list[_Group], calibration: Iterable[Feed]) -> None:

@@ -29,7 +29,7 @@ from tofner.tagging.shards import SHARD_BYTES, Shard, Worker, fingerprint, plan_
 from tofner.tagging.stats import Counts, Limit, bad_rows
 from tofner.tagging.threads import usable_cores
 
-_AHEAD = 2  # groups between two stages
+_AHEAD = 1  # groups that wait between two stages
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tofner.tagging import texts
 from tofner.tagging.shards import Shard
 from tofner.tagging.streams import MAX_RECORD_BYTES, Source, lines
 
-GROUP_BYTES = 512 * 1024
+GROUP_BYTES = 256 * 1024
 GROUP_RECORDS = 8192
 
 

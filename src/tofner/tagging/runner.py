@@ -26,6 +26,7 @@ class Runner:
         Raises:
             BadModel: ONNX Runtime cannot load the graph, or its inputs and outputs are not those of a tagger.
         """
+        onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

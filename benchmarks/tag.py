@@ -1,0 +1,243 @@
+"""Tagging speed, in one run on one model and text: this engine, the transformers pipeline, the machine's ceiling.
+
+    python benchmarks/tag.py --model PUBLISHED_FOLDER --data FILE.conll.gz [--sentences 1200] [--threads 2]
+
+Each system runs in a process of its own, alone, with the same number of threads. The text is the tokens joined by
+spaces; a word counts once wherever it is cut, so words/s compare. The pipeline's batch size is tuned on a part of the
+text. Rounds go around all systems, and the best round of each counts: what else the machine does hits all alike.
+
+    pipeline        transformers' token-classification pipeline on PyTorch (aggregation "first": whole words, as here)
+    pipeline-ort    the same pipeline on ONNX Runtime: through optimum where it is installed, else the pipeline with the
+                    model's forward replaced by the session's run, which is what optimum's wrapper does
+    engine-fp32     Tagger.load(..., "fp32").tag(texts); engine-int8 likewise
+    ceiling         the fastest of PyTorch and ONNX Runtime at [2048, H] x [H, 4H] products: fp32, bf16, int8
+
+The fraction of the ceiling is (multiply-adds of the weights, times two, of the pieces of the text) / seconds / ceiling.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+BATCHES = (1, 8, 16, 32, 64)
+SYSTEMS = ("pipeline", "pipeline-ort", "engine-fp32", "engine-int8")
+
+
+def read_texts(path: Path, limit: int) -> list[str]:
+    """Sentences of a CoNLL file (first column), or lines of a text file, plain or .gz."""
+    data = path.read_bytes()
+    lines = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8").split("\n")
+    if ".conll" not in path.name:
+        return [line for line in lines if line.strip()][:limit]
+    texts: list[str] = []
+    words: list[str] = []
+    for line in [*lines, ""]:
+        if line.strip():
+            words.append(line.split()[0])
+        elif words:
+            texts.append(" ".join(words))
+            words = []
+    return texts[:limit]
+
+
+def make_pipeline(folder: Path, threads: int, on_ort: bool) -> tuple[Any, str]:
+    """The pipeline, and how it was made."""
+    import torch
+    from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
+
+    torch.set_num_threads(threads)
+    checkpoint = folder / "checkpoint"
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    model = AutoModelForTokenClassification.from_pretrained(checkpoint, dtype=torch.float32).eval()
+    how = "PyTorch"
+    if on_ort:
+        how = _onto_ort(model, folder, threads)
+    made = pipeline(
+        "token-classification", model=model, tokenizer=tokenizer, aggregation_strategy="first", device="cpu"
+    )
+    return made, how
+
+
+def _onto_ort(model: Any, folder: Path, threads: int) -> str:
+    import onnxruntime
+    import torch
+    from transformers.modeling_outputs import TokenClassifierOutput
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+    names = [value.name for value in session.get_inputs()]
+
+    def forward(**inputs: Any) -> Any:
+        feed = {name: inputs[name].numpy() for name in names if name in inputs}
+        return TokenClassifierOutput(logits=torch.from_numpy(session.run(["logits"], feed)[0]))
+
+    model.forward = forward
+    return "forward replaced by a session"
+
+
+def measure(system: str, folder: Path, texts: list[str], threads: int, batch: int | None) -> dict[str, Any]:
+    """Seconds to tag the texts once, warmed up; for a pipeline at `batch`, or tuned on the texts."""
+    if system.startswith("engine"):
+        from tofner.tagging import Tagger
+
+        tagger = Tagger.load(folder, "int8" if system.endswith("int8") else "fp32", threads)
+        tagger.tag(texts[:50])
+        seconds = timed(lambda: tagger.tag(texts))
+        return {"seconds": seconds, "how": f"{threads} x one-thread runs"}
+    made, how = make_pipeline(folder, threads, system.endswith("ort"))
+    made(texts[:16], batch_size=8)
+    tried: dict[str, float] = {}
+    for size in [batch] if batch else BATCHES:
+        tried[str(size)] = timed(lambda size=size: made(texts, batch_size=size))  # type: ignore[misc]
+    best = min(tried, key=lambda size: tried[size])
+    return {"seconds": tried[best], "batch": int(best), "how": how, "tried": tried}
+
+
+def timed(action: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def ceiling(folder: Path, threads: int) -> dict[str, float]:
+    """GFLOP/s (GOP/s) of the fastest product of each kind."""
+    import numpy as np
+    import onnxruntime
+    import torch
+    from onnx import TensorProto, helper, numpy_helper
+
+    torch.set_num_threads(threads)
+    rows, inner, outer = 2048, 384, 1536
+    work = 2 * rows * inner * outer / 1e9
+
+    def best(action: Callable[[], Any]) -> float:
+        action()
+        return work / min(timed(action) for _ in range(40))
+
+    found: dict[str, float] = {}
+    for name, kind in (("fp32 PyTorch", torch.float32), ("bf16 PyTorch", torch.bfloat16)):
+        a, b = torch.randn(rows, inner).to(kind), torch.randn(inner, outer).to(kind)
+        found[name] = best(lambda a=a, b=b: a @ b)  # type: ignore[misc]
+    random = np.random.default_rng(0)
+    weight = random.normal(size=(inner, outer)).astype(np.float32)
+    whole = random.integers(-127, 128, (inner, outer)).astype(np.int8)
+    scale = np.full(outer, 0.01, np.float32)
+    plain = random.normal(size=(rows, inner)).astype(np.float32)
+    cases = {
+        "fp32 ONNX Runtime": ("MatMul", "", ["x", "w"], [("w", weight)], plain),
+        "int8 ONNX Runtime": (
+            "MatMulIntegerToFloat",
+            "com.microsoft",
+            ["x", "w", "a", "s", "z"],
+            [("w", whole), ("a", np.float32(0.01)), ("s", scale), ("z", np.uint8(128))],
+            random.integers(0, 256, (rows, inner)).astype(np.uint8),
+        ),
+    }  # fmt: skip
+    for name, (kind_, domain, inputs, weights, x) in cases.items():
+        node = helper.make_node(kind_, inputs, ["y"], domain=domain)
+        type_ = TensorProto.FLOAT if x.dtype == np.float32 else TensorProto.UINT8
+        graph = helper.make_graph(
+            [node], "g", [helper.make_tensor_value_info("x", type_, [None, inner])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, outer])],
+            [numpy_helper.from_array(np.asarray(v), n) for n, v in weights],
+        )  # fmt: skip
+        opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        found[name] = best(lambda session=session, x=x: session.run(None, {"x": x}))  # type: ignore[misc]
+    return found
+
+
+def operations(folder: Path, texts: list[str]) -> tuple[int, float]:
+    """Pieces of the texts with special tokens, and GFLOP of the weights' products for all of them."""
+    import onnx
+
+    from tofner.data.segment import segment
+    from tofner.tagging import Tagger
+    from tofner.tagging.texts import to_words
+
+    tagger = Tagger.load(folder)
+    pieces = sum(tagger.prepare([to_words(text)]).pieces for text in texts if segment(text))
+    graph = onnx.load(str(folder / "model.onnx")).graph
+    shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    sizes = [
+        shapes[node.input[1]] for node in graph.node if node.op_type in ("MatMul", "Gemm") and node.input[1] in shapes
+    ]
+    return pieces, pieces * sum(2 * shape[0] * shape[1] for shape in sizes if len(shape) == 2) / 1e9
+
+
+def in_process(*arguments: str) -> Any:
+    """Run this file on one task, alone, in a process of its own; its last line is JSON."""
+    env = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
+    done = subprocess.run([sys.executable, __file__, *arguments], env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(arguments)}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.strip().split("\n")[-1])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, help="published folder with checkpoint/")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--sentences", type=int, default=1200)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--task", help=argparse.SUPPRESS)
+    parser.add_argument("--batch", type=int, default=0, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    texts = read_texts(given.data, given.sentences)
+    if given.task == "ceiling":
+        print(json.dumps(ceiling(given.model, given.threads)))
+        return 0
+    if given.task:
+        print(json.dumps(measure(given.task, given.model, texts, given.threads, given.batch or None)))
+        return 0
+    systems = [s for s in SYSTEMS if s != "engine-int8" or (given.model / "model.int8.onnx").is_file()]
+    common = ["--model", str(given.model), "--data", str(given.data), "--threads", str(given.threads)]
+    everything = [*common, "--sentences", str(given.sentences)]
+    words = sum(len(text.split()) for text in texts)
+    pieces, gflop = operations(given.model, texts)
+    print(f"{len(texts)} texts, {words} words, {pieces} pieces, {gflop:.0f} GFLOP, {given.threads} threads", flush=True)
+    batches: dict[str, int] = {}
+    for system in systems:
+        if system.startswith("pipeline"):
+            part = [*common, "--sentences", str(max(64, len(texts) // 4)), "--task", system]
+            tuned = in_process(*part)
+            batches[system] = tuned["batch"]
+            print(f"{system}: batch size {tuned['batch']} of {tuned['tried']} s ({tuned['how']})", flush=True)
+    best: dict[str, float] = {}
+    peaks: dict[str, float] = {}
+    for _ in range(given.rounds):
+        for name, value in in_process(*everything, "--task", "ceiling").items():
+            peaks[name] = max(value, peaks.get(name, 0.0))
+        for system in systems:
+            row = in_process(*everything, "--task", system, "--batch", str(batches.get(system, 0)))
+            best[system] = min(row["seconds"], best.get(system, float("inf")))
+    print("\nceiling, GFLOP/s: " + ", ".join(f"{name} {value:.0f}" for name, value in peaks.items()))
+    print(f"\n{'system':14s} {'words/s':>9s} {'times pipeline':>15s} {'GFLOP/s':>9s} {'of its ceiling':>15s}")
+    figures: dict[str, Any] = {"words": words, "pieces": pieces, "batch": batches, "ceiling": peaks}
+    for system in systems:
+        kind = "int8" if system.endswith("int8") else "fp32"
+        top = max(value for name, value in peaks.items() if name.startswith(kind))
+        rate, speed = gflop / best[system], words / best[system]
+        ratio = best["pipeline"] / best[system]
+        figures[system] = {"words_per_s": speed, "ratio": ratio, "gflop_per_s": rate, "of_ceiling": rate / top}
+        print(f"{system:14s} {speed:9.0f} {ratio:15.2f} {rate:9.0f} {rate / top:15.0%}")
+    if given.json:
+        given.json.write_text(json.dumps(figures, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

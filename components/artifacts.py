@@ -1,0 +1,55 @@
+"""Fills the artifacts that the KFP run page shows from a stage's result.
+
+The data itself travels as URIs in string outputs. A Model artifact keeps the URI in its metadata and its file, not
+in `.uri`: KFP's launcher refuses an artifact URI outside the bucket of the pipeline root. Every artifact gets a file,
+since `kfp.local` takes a cache entry whose artifact has no file for lost and runs the stage again.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from tofner.stages import StageResult
+
+
+class Artifact(Protocol):
+    """The part of `kfp.dsl.Artifact` used here."""
+
+    path: str
+    metadata: dict[str, Any]
+
+
+def fill(
+    result: "StageResult",
+    *,
+    model: Artifact | None = None,
+    metrics: Artifact | None = None,
+    confusion: Any = None,
+    markdown: Artifact | None = None,
+    html: Artifact | None = None,
+) -> None:
+    """Writes those artifacts that the component declares.
+
+    `confusion` is a `kfp.dsl.ClassificationMetrics`; it stays empty where the stage gives no confusion matrix.
+    """
+    if model is not None:
+        model.metadata["uri"] = result.uri
+        _write(model, result.uri)
+    if metrics is not None:
+        metrics.metadata.update(result.metrics)
+        _write(metrics, json.dumps(result.metrics, indent=1))
+    if confusion is not None:
+        if result.confusion:
+            confusion.log_confusion_matrix(result.confusion["labels"], result.confusion["matrix"])
+        _write(confusion, json.dumps(result.confusion))
+    if markdown is not None:
+        _write(markdown, result.markdown)
+    if html is not None:
+        _write(html, result.html)
+
+
+def _write(artifact: Artifact, text: str) -> None:
+    path = Path(artifact.path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,41 @@
+"""Component of stage `evaluate`."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.images import TRAINER
+
+
+@dsl.component(base_image=TRAINER, install_kfp_package=False)
+def evaluate(
+    gold: str,
+    model: str,
+    settings: str,
+    store: str,
+    metrics: dsl.Output[dsl.Metrics],
+    confusion: dsl.Output[dsl.ClassificationMetrics],
+    markdown: dsl.Output[dsl.Markdown],
+    earlier: str = "",
+) -> NamedTuple("Scored", [("uri", str), ("scores", str)]):  # type: ignore[valid-type]
+    """Strict BIO2 scores of a tagger on the target test (Algorithm 1, line 20).
+
+    Args:
+        gold: labelled target test sentences.
+        model: tagger.
+        settings: the stage's settings as canonical JSON, with code revision and seed.
+        store: where results go, `s3://bucket/prefix`.
+        metrics: micro, macro and per-type precision, recall and F1.
+        confusion: entities by true and found type.
+        markdown: the scores as tables, with wrong sentences.
+        earlier: URIs of the scores before this one, separated by spaces.
+
+    Returns:
+        `uri` of the scores, and `scores`: `earlier` with that URI added.
+    """
+    from components.artifacts import fill
+    from tofner.stages import execute
+
+    result = execute("evaluate", store, settings, {"gold": gold, "model": model})
+    fill(result, metrics=metrics, confusion=confusion, markdown=markdown)
+    return result.uri, f"{earlier} {result.uri}".strip()

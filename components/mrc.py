@@ -1,0 +1,39 @@
+"""Component of stage `mrc`."""
+
+from kfp import dsl
+
+from components.images import TRAINER
+
+
+@dsl.component(base_image=TRAINER, install_kfp_package=False)
+def mrc(
+    corpora: str,
+    model: str,
+    settings: str,
+    store: str,
+    trained: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+    pseudo: str = "",
+    head: str = "",
+) -> str:
+    """Span extraction: answers questions about entities (Algorithm 1, lines 3-4 and 11-14, Eq. 2).
+
+    Args:
+        corpora: folder of prepared corpora.
+        model: checkpoint to start from, or a Hub id, folder or `s3://` prefix of an encoder.
+        settings: the stage's settings as canonical JSON, with code revision and seed.
+        store: where results go, `s3://bucket/prefix`.
+        trained: the MRC checkpoint.
+        metrics: losses, dev scores and times.
+        pseudo: folder of pseudo-labelled target sentences; in the rounds only.
+        head: the last MRC checkpoint, whose heads may be carried on; in the rounds only.
+
+    Returns:
+        URI of the MRC checkpoint.
+    """
+    from components.artifacts import fill
+    from tofner.stages import execute
+
+    result = execute("mrc", store, settings, {"corpora": corpora, "model": model, "pseudo": pseudo, "head": head})
+    fill(result, model=trained, metrics=metrics)
+    return result.uri

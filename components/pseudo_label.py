@@ -1,0 +1,35 @@
+"""Component of stage `pseudo_label`."""
+
+from kfp import dsl
+
+from components.images import TRAINER
+
+
+@dsl.component(base_image=TRAINER, install_kfp_package=False)
+def pseudo_label(
+    corpora: str,
+    model: str,
+    settings: str,
+    store: str,
+    metrics: dsl.Output[dsl.Metrics],
+    markdown: dsl.Output[dsl.Markdown],
+) -> str:
+    """Labels the unlabelled target text with the tagger so far (Algorithm 1, lines 7, 10 and 17).
+
+    Args:
+        corpora: folder of prepared corpora.
+        model: tagger.
+        settings: the stage's settings as canonical JSON, with code revision and seed.
+        store: where results go, `s3://bucket/prefix`.
+        metrics: counts of sentences and entities kept and dropped.
+        markdown: examples.
+
+    Returns:
+        URI of the pseudo-labelled sentences.
+    """
+    from components.artifacts import fill
+    from tofner.stages import execute
+
+    result = execute("pseudo_label", store, settings, {"corpora": corpora, "model": model})
+    fill(result, metrics=metrics, markdown=markdown)
+    return result.uri

@@ -1,0 +1,37 @@
+"""Component of stage `publish`."""
+
+from kfp import dsl
+
+from components.images import TRAINER
+
+
+@dsl.component(base_image=TRAINER, install_kfp_package=False)
+def publish(
+    export: str,
+    model: str,
+    report: str,
+    settings: str,
+    store: str,
+    trained: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+) -> str:
+    """Puts model, tokenizer, labels, reports and model card in the bucket as one version, whole or not at all.
+
+    Args:
+        export: ONNX model.
+        model: final tagger.
+        report: report of the run.
+        settings: the stage's settings as canonical JSON, with code revision and seed.
+        store: where results go, `s3://bucket/prefix`.
+        trained: the published version.
+        metrics: sizes.
+
+    Returns:
+        URI of the published version.
+    """
+    from components.artifacts import fill
+    from tofner.stages import execute
+
+    result = execute("publish", store, settings, {"export": export, "model": model, "report": report})
+    fill(result, model=trained, metrics=metrics)
+    return result.uri

@@ -1,0 +1,39 @@
+"""Component of stage `report`."""
+
+from kfp import dsl
+
+from components.images import TRAINER
+
+
+@dsl.component(base_image=TRAINER, install_kfp_package=False)
+def report(
+    model: str,
+    export: str,
+    scores: str,
+    settings: str,
+    store: str,
+    metrics: dsl.Output[dsl.Metrics],
+    markdown: dsl.Output[dsl.Markdown],
+    html: dsl.Output[dsl.HTML],
+) -> str:
+    """Report of the run: what each stage brought.
+
+    Args:
+        model: final tagger.
+        export: its ONNX model.
+        scores: URIs of all scores in order, separated by spaces.
+        settings: the stage's settings as canonical JSON, with code revision and seed.
+        store: where results go, `s3://bucket/prefix`.
+        metrics: the final scores.
+        markdown: the report.
+        html: the report, self-contained.
+
+    Returns:
+        URI of the report.
+    """
+    from components.artifacts import fill
+    from tofner.stages import execute
+
+    result = execute("report", store, settings, {"model": model, "export": export, "scores": scores})
+    fill(result, metrics=metrics, markdown=markdown, html=html)
+    return result.uri

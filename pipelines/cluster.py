@@ -1,0 +1,65 @@
+"""Where and with what each task of a graph runs: images, resources, GPUs, tolerations, secrets, retries.
+
+Everything here is fixed when the graph is compiled (`tofner compile`); what changes a result is a run parameter. The
+object store's address and keys reach a pod as environment variables from a ConfigMap and a Secret, both optional: on a
+cloud with workload identity there is no Secret, on AWS no endpoint.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kfp import kubernetes
+
+from components.images import TRAINER, pinned
+
+SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+CONFIG_KEYS = ("S3_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "HF_ENDPOINT", "HF_HUB_OFFLINE")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Compile-time options, with the source of each default."""
+
+    revision: str  # tag or digest of the images; the cache key holds only the name, so never a moving tag
+    registry: str = ""  # empty: the cluster's default registry
+    gpus: int = 1  # for each task that runs the encoder; 0 trains on CPUs. Paper: one GPU
+    gpu_resource: str = "nvidia.com/gpu"  # resource name of NVIDIA's device plugin
+    gpu_taint: str = "nvidia.com/gpu"  # key of the taint that GPU nodes usually carry; empty: no toleration
+    gpu_selector: tuple[tuple[str, str], ...] = ()  # node labels that a GPU task asks for
+    gpu_cpu: str = "4"  # tokenising and loading beside one GPU
+    gpu_memory: str = "16Gi"  # BERT-base with optimiser state is 2 GiB; the rest is corpora and pinned buffers
+    cpu: str = "1"
+    memory: str = "4Gi"  # CoNLL03, SQuAD and their windows in memory are below 2 GiB
+    secret: str = "tofner-s3"
+    config_map: str = "tofner-s3"
+    retries: int = 2  # a preempted GPU pod is started again; KFP cannot tell exit codes apart, `plan` is the filter
+    backoff: str = "60s"
+
+    def on_cpu(self, task: Any, name: str) -> Any:
+        """Places a light task; returns it."""
+        return self._place(task, name).set_cpu_request(self.cpu).set_memory_request(self.memory)
+
+    def on_gpu(self, task: Any, name: str) -> Any:
+        """Places a task that runs the encoder over a corpus; returns it."""
+        self._place(task, name).set_cpu_request(self.gpu_cpu).set_memory_request(self.gpu_memory)
+        if self.retries:
+            task.set_retry(self.retries, backoff_duration=self.backoff, backoff_factor=2.0, backoff_max_duration="600s")
+        if self.gpus:
+            task.set_accelerator_type(self.gpu_resource).set_accelerator_limit(self.gpus)
+            if self.gpu_taint:
+                kubernetes.add_toleration(task, key=self.gpu_taint, operator="Exists", effect="NoSchedule")
+            for label, value in self.gpu_selector:
+                kubernetes.add_node_selector(task, label, value)
+        return task
+
+    def _place(self, task: Any, name: str) -> Any:
+        task.set_display_name(name).set_container_image(pinned(TRAINER, self.revision, self.registry))
+        if self.secret:
+            kubernetes.use_secret_as_env(task, self.secret, {key: key for key in SECRET_KEYS}, optional=True)
+        if self.config_map:
+            kubernetes.use_config_map_as_env(task, self.config_map, {key: key for key in CONFIG_KEYS}, optional=True)
+        return task
+
+
+LAPTOP = Cluster(revision="local", gpus=0, retries=0, secret="", config_map="")
+"""For `kfp.local`, which starts plain processes: no retries, so that bad input is reported at once."""

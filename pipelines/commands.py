@@ -1,0 +1,155 @@
+"""`tofner run` and `tofner compile`: found by `tofner.cli` through the entry points of this distribution.
+
+KFP is imported when a command is called, not before, so that `tofner tag` starts fast and without it.
+"""
+
+import json
+import shlex
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tofner import storage
+
+ITERATIONS = 1  # the paper: "we perform continual learning for one iteration and achieve the best performance"
+SEED = 2019  # the paper's, after AdaptaBERT
+
+
+def run(
+    preset: Annotated[str, typer.Option(help="sample, es, nl, de, cbs, twitter, wnut16, or a YAML file.")] = "sample",
+    data: Annotated[str, typer.Option(help="Data root: a folder or s3:// prefix. Preset sample brings its own.")] = "",
+    encoder: Annotated[str, typer.Option(help="Hub id, folder or s3:// prefix; the preset's when not given.")] = "",
+    iterations: Annotated[int, typer.Option(help="Rounds of continual learning, T in Algorithm 1.")] = ITERATIONS,
+    seed: Annotated[int, typer.Option(help="Of everything random; the paper's is 2019.")] = SEED,
+    set_: Annotated[list[str], typer.Option("--set", help="Override a setting: key=value. Repeatable.")] = [],  # noqa: B006
+    work: Annotated[Path, typer.Option(help="Folder for store, caches, logs and results.")] = Path(".tofner"),
+    store: Annotated[str, typer.Option(help="s3:// prefix for all results; else one is served from WORK/store.")] = "",
+    model_name: Annotated[str, typer.Option(help="Name to publish under; tofner-PRESET when not given.")] = "",
+) -> None:
+    """Train, score, export and publish a tagger on this machine, with the graph that Kubeflow runs.
+
+    Settings and data are checked first: wrong input ends with 2 before anything is trained. What an earlier run with
+    the same settings, data and code made is used again, also after a crash.
+
+    Example: tofner run --preset wnut16 --data ../shared/data --encoder ./encoder --set stages.ner.epochs=1
+    """
+    from pipelines import workbench
+    from pipelines.cluster import LAPTOP
+    from pipelines.compile import compile_tof
+    from pipelines.local import StageBroke, run_graph
+    from tofner.settings import load_preset
+    from tofner.stages import plan
+
+    started = datetime.now(UTC)
+    console = Console()
+    work = work.expanduser().resolve()
+    preset = workbench.absolute(preset) if preset.endswith((".yaml", ".yml")) else preset
+    settings = load_preset(preset, set_)
+    with workbench.object_store(store, work) as kept:
+        arguments: dict[str, Any] = {
+            "preset": preset,
+            "data": workbench.data_root(preset, data, kept, work),
+            "store": kept,
+            "encoder": workbench.absolute(encoder) if Path(encoder).expanduser().is_dir() and encoder else encoder,
+            "iterations": iterations,
+            "seed": seed,
+            "overrides": list(set_),
+            "model_name": model_name,
+        }
+        plan(**arguments)  # the graph's first task does this too; here it stops bad input before a process is started
+        try:
+            finished = run_graph(compile_tof(work / "tof.yaml", LAPTOP), arguments, work)
+        except StageBroke as error:
+            typer.echo(f"tofner: {error}", err=True)
+            raise typer.Exit(1) from error
+        published, report = finished.outputs["model"], finished.outputs["report"]
+        rows = json.loads(storage.read_bytes(storage.join(report, "run.json")))
+        console.print(table(rows, started))
+        tagged = _tag(published, workbench.text_to_tag(settings, arguments["data"], kept), kept)
+        out = work / "out"
+        for name, uri in {"model": published, "report": report, "tags": tagged}.items():
+            workbench.mirror(uri, out / name)
+            console.print(f"{name:>7}  {out / name}\n         {uri}", soft_wrap=True, highlight=False)
+        if kept == workbench.BUCKET:
+            console.print(
+                f"The bucket is served again by: tofner store --work {shlex.quote(str(work))}", soft_wrap=True
+            )
+
+
+def table(rows: list[dict[str, Any]], started: datetime) -> Table:
+    """Stage, time and F1 so far; what was finished before `started` is marked as reused.
+
+    `rows` are those of the report's `run.json`: stage, iteration, seconds, f1, span_f1, finished_at, uri.
+    """
+    shown = Table("stage", title="What each stage brought", title_justify="left")
+    for heading in ("time", "F1", "span F1"):
+        shown.add_column(heading, justify="right")
+    shown.add_column("")
+    for row in rows:
+        reused = datetime.fromisoformat(row["finished_at"]) < started
+        name = f"{row['stage']}, round {row['iteration']}" if row.get("iteration") else row["stage"]
+        scores = ["" if row.get(key) is None else f"{row[key]:.4f}" for key in ("f1", "span_f1")]
+        shown.add_row(name, f"{row['seconds']:.1f} s", *scores, "reused" if reused else "")
+    return shown
+
+
+def _tag(model: str, text: str, store: str) -> str:
+    """Tags a file of the bucket with the published model; returns where the results are."""
+    from tofner.tagging.job import JobSettings, tag_job
+
+    output = storage.join(store, "tags", model.rstrip("/").rpartition("/")[2])
+    tag_job(model, text, output, JobSettings())
+    return output
+
+
+def compile_(
+    out: Annotated[Path, typer.Option(help="Folder for tof.yaml.")] = Path("build"),
+    revision: Annotated[
+        str, typer.Option(help="Tag or sha256: digest of the images; this version when not given.")
+    ] = "",
+    registry: Annotated[str, typer.Option(help="Where the images are, for example registry.example/team.")] = "",
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs of each task that runs the encoder; 0 for CPUs.")] = 1,
+    gpu_resource: Annotated[
+        str, typer.Option(help="Resource name that the GPU's device plugin offers.")
+    ] = "nvidia.com/gpu",
+    gpu_taint: Annotated[str, typer.Option(help="Taint of GPU nodes to tolerate; empty for none.")] = "nvidia.com/gpu",
+    gpu_selector: Annotated[list[str], typer.Option(help="Node label a GPU task wants: key=value. Repeatable.")] = [],  # noqa: B006
+    gpu_cpu: Annotated[str, typer.Option(help="CPU request of a GPU task.")] = "4",
+    gpu_memory: Annotated[str, typer.Option(help="Memory request of a GPU task.")] = "16Gi",
+    secret: Annotated[str, typer.Option(help="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")] = "tofner-s3",
+    config_map: Annotated[str, typer.Option(help="ConfigMap with S3_ENDPOINT_URL and AWS_REGION.")] = "tofner-s3",
+    retries: Annotated[int, typer.Option(min=0, help="Further tries of a GPU task, for preempted pods.")] = 2,
+) -> None:
+    """Write the graph as YAML, for upload to Kubeflow Pipelines.
+
+    What changes a result is a parameter of the run; the options here say where and with what the tasks run.
+    """
+    from pipelines.cluster import Cluster
+    from pipelines.compile import compile_tof
+
+    cluster = Cluster(
+        revision=revision or metadata.version("tofner"),
+        registry=registry,
+        gpus=gpus,
+        gpu_resource=gpu_resource,
+        gpu_taint=gpu_taint,
+        gpu_selector=tuple(_label(text) for text in gpu_selector),
+        gpu_cpu=gpu_cpu,
+        gpu_memory=gpu_memory,
+        secret=secret,
+        config_map=config_map,
+        retries=retries,
+    )
+    typer.echo(str(compile_tof(out / "tof.yaml", cluster)))
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise typer.BadParameter(f"{text!r}: expected key=value")
+    return key, value

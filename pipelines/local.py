@@ -1,0 +1,188 @@
+"""Runs the compiled graph on this machine: the same YAML, its tasks as plain processes, cached between runs.
+
+`kfp.local` keys its cache on component, image, command and arguments, all of which are strings here. Settings strings
+hold the revision of code and data, so whatever changes a result changes the key.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kfp import components, local
+from kfp.local import subprocess_task_handler
+
+from pipelines.relay import Relay
+from tofner import storage
+from tofner.errors import BadInput, PassingFault
+
+ERROR_FILE = "TOFNER_ERROR_FILE"  # where a stage writes its exit code and message; see tofner.stages.runtime
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Outputs of the graph by name, and the seconds of each task that was not reused, in order."""
+
+    outputs: dict[str, str]
+    seconds: dict[str, float]
+
+
+class StageBroke(Exception):
+    """A stage failed in a way that is none of tofner's own errors; its trace is on the screen and in the log."""
+
+
+def run_graph(compiled: Path, arguments: Mapping[str, Any], work: Path) -> Finished:
+    """Run a compiled graph in `work` (caches, task folders, logs).
+
+    Raises:
+        BadInput, PassingFault: a stage ended so; the message is the stage's.
+        StageBroke: a stage failed otherwise, or succeeded without giving its outputs.
+    """
+    logs = work / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    log_path = logs / f"run-{time.strftime('%Y%m%d-%H%M%S')}.log"
+    error_file = logs / "error.json"
+    error_file.unlink(missing_ok=True)
+    cache = work / "cache"
+    forget_lost(cache)
+    names = task_names(compiled)
+    outputs: dict[str, Any] = {}
+    with log_path.open("w", encoding="utf-8") as log, _environment(ERROR_FILE, str(error_file)):
+        relay = Relay(sys.stdout, log, names)
+        with _arguments_as_given(), _taming(relay), contextlib.redirect_stdout(relay):
+            local.init(
+                local.SubprocessRunner(use_venv=False),
+                pipeline_root=str(work / "tasks"),
+                enable_caching=True,
+                cache_root=str(cache),
+            )
+            graph = components.load_component_from_file(str(compiled))
+            try:
+                outputs = graph(**arguments).outputs
+            except Exception as error:
+                raise _explain(error, error_file, relay, log_path) from error
+    missing = [name for name, value in outputs.items() if not value]
+    if missing or not outputs:
+        raise StageBroke(f"the graph ended without {', '.join(missing) or 'outputs'}; its log is {log_path}")
+    return Finished(outputs, relay.seconds)
+
+
+def task_names(compiled: Path) -> dict[str, str]:
+    """Display name of each task by the name that `kfp.local` logs, its component's."""
+    spec = next(yaml.safe_load_all(compiled.read_text(encoding="utf-8")))
+    graphs = [spec["root"]["dag"], *(part["dag"] for part in spec["components"].values() if "dag" in part)]
+    tasks = [task for graph in graphs for task in graph["tasks"].values()]
+    return {task["componentRef"]["name"].removeprefix("comp-"): task["taskInfo"]["name"] for task in tasks}
+
+
+def forget_lost(cache: Path) -> int:
+    """Drop cache entries without outputs, and those of folders that storage no longer has.
+
+    `kfp.local` remembers a process that ended well without giving outputs, and trusts every `s3://` address.
+
+    Returns:
+        How many were dropped.
+    """
+    lost = 0
+    there: dict[str, bool] = {}
+    for entry in sorted(cache.glob("*.json")):
+        texts = [text for text in json.loads(entry.read_text(encoding="utf-8")).values() if isinstance(text, str)]
+        uris = [uri for text in texts for uri in text.split() if storage.is_s3(uri)]
+        for uri in uris:
+            if uri not in there:
+                there[uri] = storage.folder_index(uri) is not None
+        if not any(texts) or not all(there[uri] for uri in uris):
+            entry.unlink()
+            lost += 1
+    return lost
+
+
+def _explain(error: Exception, error_file: Path, relay: Relay, log_path: Path) -> Exception:
+    """What a failed run means for the exit code: the stage's own words, else how its process ended."""
+    task = relay.failed or relay.task or "the graph"
+    if error_file.is_file():
+        said = json.loads(error_file.read_text(encoding="utf-8"))
+        kinds = {BadInput.exit_code: BadInput, PassingFault.exit_code: PassingFault}
+        kind = kinds.get(said["exit_code"], StageBroke)
+        return kind(f"{task}: {said['message']}")
+    if relay.failed and not relay.trace:
+        return PassingFault(
+            f"{task}: its process was ended from outside (no memory left?); the same command goes on from here; "
+            f"the log is {log_path}"
+        )
+    return StageBroke(f"{task}: {error}; the log is {log_path}")
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Sets a variable for the stages' processes; puts the old one back afterwards."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+@contextlib.contextmanager
+def _arguments_as_given() -> Iterator[None]:
+    """Keeps `kfp.local` from writing this interpreter's path over every `python3` in a task's arguments.
+
+    It means the start of its command, but an encoder below `lib/python3.11/` would be looked for in a wrong place.
+    """
+    original = subprocess_task_handler.replace_python_executable
+
+    def in_the_program_only(command: list[str], executable: str) -> list[str]:
+        program = next(i for i, part in enumerate(command) if '"$@"' in part)
+        replaced: list[str] = original(command[: program + 1], executable)
+        return replaced + command[program + 1 :]
+
+    subprocess_task_handler.replace_python_executable = in_the_program_only
+    try:
+        yield
+    finally:
+        subprocess_task_handler.replace_python_executable = original
+
+
+class _Hits(logging.Handler):
+    """Sees the cache hits, which `kfp.local` only logs."""
+
+    def __init__(self, relay: Relay) -> None:
+        super().__init__()
+        self._relay = relay
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message.startswith("Task ") and " cache hit " in message:
+            self._relay.reused(message.split()[1])  # logged by task, and the tasks are named like their components
+        elif record.levelno >= logging.WARNING:
+            self._relay.write(f"00:00:00.000 - {record.levelname} - {message}\n")
+
+
+@contextlib.contextmanager
+def _taming(relay: Relay) -> Iterator[None]:
+    """Routes KFP's log records to the relay, and drops its remarks on what a laptop has not (GPUs, images)."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers[:] = [_Hits(relay)]
+    root.setLevel(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"kfp\.local\.")
+            warnings.filterwarnings("ignore", message=r".*no effect in the current local runner.*")
+            warnings.filterwarnings("ignore", message=r"You may be attemping to run a task.*")
+            yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)

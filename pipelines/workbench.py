@@ -1,0 +1,87 @@
+"""What surrounds a run on one machine: an object store, sample data, a file to tag, a local copy of the results."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from tofner import storage
+from tofner.data import conll, plain, roles
+from tofner.errors import BadSettings, Problem
+from tofner.settings import Settings
+
+BUCKET = "s3://tofner"
+SAMPLE = "sample"  # the preset whose data tofner generates itself
+TAGGED_SENTENCES = 200
+
+
+@contextlib.contextmanager
+def object_store(store: str, work: Path) -> Iterator[str]:
+    """Yields where a run keeps its results: `store`, else a bucket at S3_ENDPOINT_URL, else one served from `work`.
+
+    The embedded server's address and keys are put in the environment, for this process and the stages'.
+    """
+    if store or os.environ.get("S3_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT_URL_S3"):
+        yield absolute(store or BUCKET)
+        return
+    from tofner.local_store import LocalStore
+
+    with LocalStore(work / "store") as server:
+        os.environ.update(server.environment())
+        yield BUCKET
+
+
+def absolute(uri: str) -> str:
+    """A local path as seen from everywhere; `s3://` addresses and empty strings as they are."""
+    return uri if not uri or storage.is_s3(uri) else str(Path(uri).expanduser().resolve())
+
+
+def data_root(preset: str, data: str, store: str, work: Path) -> str:
+    """Where a run reads its corpora. Without `data`, preset `sample` gets generated ones, put in the store.
+
+    Raises:
+        BadSettings: no data for a preset that needs them.
+    """
+    if data:
+        return absolute(data)
+    if preset != SAMPLE:
+        raise BadSettings(Problem("--data", "nothing", "a data root", f"only preset {SAMPLE} brings its own data"))
+    from tofner.data.sample import write_sample
+
+    folder = work / "sample"
+    if folder.exists():
+        shutil.rmtree(folder)
+    write_sample(folder)
+    uri = storage.join(store, "data", f"{SAMPLE}-{storage.revision(str(folder))[:12]}")
+    storage.store_folder(folder, uri)
+    return uri
+
+
+def text_to_tag(settings: Settings, data: str, store: str) -> str:
+    """Writes some target text as JSONL to the store, words only; returns its address."""
+    set_, split = settings.roles.target_text[-1].split("/")
+    uri = roles.locate(data, "text", set_, split)
+    sentences = plain.read(uri).sentences if "/text/" in uri else conll.read(uri, labels=False).sentences
+    records = [{"id": one.id, "text": " ".join(one.tokens)} for one in sentences[:TAGGED_SENTENCES]]
+    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
+    target = storage.join(store, "examples", f"{set_}-{split}-{hashlib.sha256(lines).hexdigest()[:12]}.jsonl")
+    storage.write_bytes(target, lines)
+    return target
+
+
+def mirror(uri: str, folder: Path) -> Path:
+    """A local copy of a stored folder, in place of an older one; whole or not at all."""
+    part = folder.with_name(f".{folder.name}.part")
+    for old in (part, folder):
+        if old.exists():
+            shutil.rmtree(old)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fetched = storage.fetch_folder(uri, part)
+    if fetched == part:
+        part.rename(folder)
+    else:
+        shutil.copytree(fetched, folder)  # a local store: its folders are not ours to move
+    return folder

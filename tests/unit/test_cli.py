@@ -1,0 +1,165 @@
+"""The command line: names and options that others call, exit codes, messages."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from pipelines import commands
+from tofner import cli
+from tofner.errors import BadData, PassingFault, Problem
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def everything() -> typer.Typer:
+    """The app as the console script has it, without relying on an installed distribution."""
+    app = typer.Typer()
+    app.registered_commands = [*cli.app.registered_commands]
+    app.command(name="run")(commands.run)
+    app.command(name="compile")(commands.compile_)
+    return app
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(everything(), list(arguments))
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("run", "--preset --data --encoder --iterations --seed --set --work --store --model-name"),
+        ("check", "--preset --data --set --json"),
+        ("compile", "--out --revision --registry --gpus"),
+        ("evaluate", "--gold --pred"),
+        ("tag", "--model --input --output --format --precision --shard --threads"),
+        ("store", "--work"),
+    ],
+)
+def test_commands_and_options_keep_their_names(command: str, options: str) -> None:
+    shown = invoke(command, "--help")
+    assert shown.exit_code == 0
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown.output)
+    for option in options.split():
+        assert re.search(rf"{option}\b", plain), option
+
+
+def test_pipelines_commands_are_entry_points() -> None:
+    declared = (ROOT / "pyproject.toml").read_text()
+    for line in ('run = "pipelines.commands:run"', 'compile = "pipelines.commands:compile_"'):
+        assert line in declared
+
+
+def test_entry_points_become_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [SimpleNamespace(name=name, load=lambda: lambda: None) for name in ("zip", "act")]
+    monkeypatch.setattr(metadata, "entry_points", lambda group: points if group == "tofner.commands" else [])
+    app = typer.Typer()
+    cli.add_commands(app)
+    assert [command.name for command in app.registered_commands] == ["act", "zip"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (
+            BadData(Problem("a.conll", "1 column", "2 to 4", line=3)),
+            2,
+            "tofner: a.conll:3: found 1 column; expected 2 to 4",
+        ),
+        (PassingFault("storage is down"), 75, "tofner: storage is down"),
+        (ModuleNotFoundError("No module named 'torch'", name="torch.nn"), 2, "pip install 'tofner[train]'"),
+    ],
+)
+def test_expected_errors_end_with_their_code_and_one_message(
+    error: Exception, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(arguments: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", broken)
+    monkeypatch.setattr(cli, "add_commands", lambda app: None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main([])
+    assert ended.value.code == code
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), ModuleNotFoundError("no module", name="nosuch")])
+def test_a_bug_keeps_its_trace(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(arguments: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", broken)
+    monkeypatch.setattr(cli, "add_commands", lambda app: None)
+    with pytest.raises(type(error)):
+        cli.main([])
+
+
+def test_check_lists_every_problem_and_ends_with_2(tmp_path: Path) -> None:
+    shown = invoke("check", "--preset", "wnut16", "--data", str(tmp_path), "--json")
+    assert shown.exit_code == 2
+    problems = json.loads(shown.stdout)["problems"]
+    assert {"conll03-en/train", "wnut16/test"} <= {word for one in problems for word in one["found"].split()}
+
+
+def test_compile_writes_the_graph(tmp_path: Path) -> None:
+    shown = invoke("compile", "--out", str(tmp_path), "--revision", "v7", "--gpu-selector", "pool=a100")
+    assert shown.exit_code == 0, shown.output
+    text = (tmp_path / "tof.yaml").read_text()
+    assert "tofner-trainer:v7" in text
+    assert "pool: a100" in text
+
+
+def test_compile_refuses_a_label_without_value(tmp_path: Path) -> None:
+    assert invoke("compile", "--out", str(tmp_path), "--revision", "v7", "--gpu-selector", "pool").exit_code == 2
+
+
+def test_the_table_tells_stage_time_f1_and_what_was_reused() -> None:
+    from datetime import UTC, datetime
+
+    from rich.console import Console
+
+    row = {"stage": "ner", "iteration": None, "seconds": 12.34, "f1": 0.5, "span_f1": 0.625, "uri": "s3://b/x"}
+    rows = [
+        {**row, "finished_at": "2026-01-01T00:00:00.000+00:00"},
+        {**row, "iteration": 2, "f1": None, "finished_at": "2026-01-01T00:00:09.000+00:00"},
+    ]
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(commands.table(rows, datetime(2026, 1, 1, 0, 0, 5, tzinfo=UTC)))
+    first, second = [line for line in console.export_text().splitlines() if "ner" in line]
+    assert re.search(r"ner .*12\.3 s .*0\.5000 .*0\.6250 .*reused", first)
+    assert re.search(r"ner, round 2 .*12\.3 s .*0\.6250", second)
+    assert "reused" not in second
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--preset", "wnut17"], "did you mean wnut16?"),
+        (["--preset", "wnut16"], "--data: found nothing"),
+        (["--set", "stages.ner.epoch=1"], "did you mean stages.ner.epochs?"),
+        (["--iterations", "4"], "iterations: found 4; expected 0 to 3"),
+    ],
+)
+def test_bad_input_ends_a_run_before_anything_is_started(arguments: list[str], said: str, tmp_path: Path) -> None:
+    code = "import sys; from pipelines.commands import run; from tofner import cli; cli.add_commands = lambda app: " \
+           "app.command(name='run')(run); cli.main(sys.argv[1:])"  # fmt: skip
+    program = f"import sys; sys.path[:0] = {[str(ROOT / 'src'), str(ROOT)]!r}; {code}"
+    command = [sys.executable, "-c", program, "run", "--work", str(tmp_path), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "tasks").exists()
