@@ -45,7 +45,8 @@ bench-tag: $(VENV)/dev.stamp ## tagging speed
 
 images: ## container images from docker/*.Dockerfile, tagged with REVISION
 	@set -e; for file in docker/*.Dockerfile; do name=$$(basename "$$file" .Dockerfile); \
-	docker build -f "$$file" -t "$(if $(REGISTRY),$(REGISTRY)/)tofner-$$name:$(REVISION)" .; done
+	docker build -f "$$file" --build-arg REVISION="$(REVISION)" $(ARGS) \
+	-t "$(if $(REGISTRY),$(REGISTRY)/)tofner-$$name:$(REVISION)" .; done
 
 clean: ## remove environments, caches, work folders and builds
 	rm -rf $(VENV) .tofner build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

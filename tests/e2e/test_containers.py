@@ -39,7 +39,7 @@ def base() -> str:
     if answer.returncode:
         pytest.skip(f"no Docker daemon answers: {answer.stderr.strip()}")
     if docker("image", "inspect", BASE, check=False).returncode and docker("pull", BASE, check=False).returncode:
-        pytest.skip(f"the base image {BASE} is neither here nor in a registry that can be reached; set TOFNER_TEST_BASE")
+        pytest.skip(f"the base image {BASE} is neither here nor in a registry within reach; set TOFNER_TEST_BASE")
     return BASE
 
 
@@ -113,7 +113,8 @@ def test_the_tagger_tags_as_outside(tagger: str, tmp_path: Path) -> None:
 
 def test_the_trainer_imports_every_component_and_stage(trainer: str) -> None:
     code = (
-        "import importlib, pkgutil, components, pipelines, tofner.stages, tofner.training, tofner.onnx, tofner.release\n"
+        "import importlib, pkgutil, components, pipelines\n"
+        "import tofner.stages, tofner.training, tofner.onnx, tofner.release\n"
         "for package in (components, pipelines, tofner.stages, tofner.training, tofner.onnx, tofner.release):\n"
         "    for module in pkgutil.iter_modules(package.__path__, package.__name__ + '.'):\n"
         "        importlib.import_module(module.name)\n"

@@ -178,9 +178,12 @@ def test_the_trainer_has_what_the_stages_import() -> None:
 def test_an_installed_package_has_its_data_files() -> None:
     """A checkout finds its templates and presets anyway; an image has only what is packaged."""
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
-    folders = [ROOT / "src" / name.replace(".", "/") for name in setuptools["packages"] if name.startswith("tofner")]
-    packaged = {path for folder in folders for pattern in setuptools["package-data"]["*"] for path in folder.glob(pattern)}
-    there = {path for path in (ROOT / "src" / "tofner").rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}}
+    packaged: set[Path] = set()
+    for name in setuptools["packages"]:
+        for pattern in setuptools["package-data"]["*"]:
+            packaged |= set((ROOT / "src" / name.replace(".", "/")).glob(pattern))
+    files = [path for path in (ROOT / "src" / "tofner").rglob("*") if path.is_file()]
+    there = {path for path in files if path.suffix not in {".py", ".pyc"}}
     assert there
     assert sorted(there - packaged) == []
 
@@ -214,6 +217,7 @@ def test_the_build_context_holds_what_is_copied(path: Path) -> None:
         "k8s/base/secret.env",
         "tests/conftest.py",
         "src/tofner.egg-info/PKG-INFO",
+        "src/.mypy_cache/3.11/os.data.json",
         "src/tofner/__pycache__/cli.cpython-311.pyc",
     ],
 )

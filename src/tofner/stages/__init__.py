@@ -4,6 +4,6 @@
 """
 
 from tofner.stages.plan import Plan, plan
-from tofner.stages.runtime import Report, StageResult, Work, execute
+from tofner.stages.runtime import Report, StageResult, Work, execute, expected_errors
 
-__all__ = ["Plan", "Report", "StageResult", "Work", "execute", "plan"]
+__all__ = ["Plan", "Report", "StageResult", "Work", "execute", "expected_errors", "plan"]

@@ -5,12 +5,12 @@ hold the keys of the stages before, so a key covers the whole history of a resul
 any orchestrator and after any crash, and a changed setting, data set or code revision never meets a stale result.
 """
 
+import contextlib
 import hashlib
 import importlib
 import json
 import os
 import platform
-import shutil
 import sys
 import tempfile
 import time
@@ -106,10 +106,25 @@ def execute(stage: str, store: str, settings: str, inputs: dict[str, str]) -> St
     Raises:
         SystemExit: with the exit code of an expected error, after its message; any other error shows its trace.
     """
-    try:
+    with expected_errors(stage):
         return _execute(stage, store, settings, {name: uri for name, uri in inputs.items() if uri})
+
+
+@contextlib.contextmanager
+def expected_errors(stage: str) -> Iterator[None]:
+    """End the process with exit code and message of an expected error, and without a trace.
+
+    With TOFNER_ERROR_FILE set, the same is written there, so that a local run ends with the stage's exit code.
+    """
+    try:
+        yield
     except TofnerError as error:
-        _tell(stage, error)
+        print(f"tofner: {stage}: {error}", file=sys.stderr, flush=True)
+        place = os.environ.get("TOFNER_ERROR_FILE")
+        if place:
+            note = Path(place + ".part")
+            _write_json(note, {"stage": stage, "exit_code": error.exit_code, "message": str(error)})
+            note.replace(place)
         raise SystemExit(error.exit_code) from None
 
 
@@ -206,12 +221,3 @@ def lineage(uri: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _tell(stage: str, error: TofnerError) -> None:
-    print(f"tofner: {stage}: {error}", file=sys.stderr, flush=True)
-    place = os.environ.get("TOFNER_ERROR_FILE")  # lets a local run end with the stage's exit code
-    if place:
-        note = Path(place + ".part")
-        _write_json(note, {"stage": stage, "exit_code": error.exit_code, "message": str(error)})
-        shutil.move(note, place)

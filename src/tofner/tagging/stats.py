@@ -104,14 +104,15 @@ class Counts:
 
 def _sample(text: str | None, words: Sequence[str], entities: Sequence[Entity]) -> dict[str, Any]:
     """A text as the page shows it, with entities as [start, end, label, score] in characters of that text."""
+    rows: list[tuple[int, int, str, float]]
     if text is None:
         text, edges = "", []
         for word in words:
             edges.append((len(text), len(text) + len(word)))
             text += word + " "
-        rows = [[edges[e.start][0], edges[e.end - 1][1], e.label, e.score] for e in entities]
+        rows = [(edges[e.start][0], edges[e.end - 1][1], e.label, e.score) for e in entities]
     else:
-        rows = [[e.start, e.end, e.label, e.score] for e in entities]
+        rows = [(e.start, e.end, e.label, e.score) for e in entities]
     shown = [row for row in rows if row[1] <= _SAMPLE_CHARS]
     return {"text": text[:_SAMPLE_CHARS], "cut": len(text) > _SAMPLE_CHARS, "entities": shown}
 
