@@ -34,8 +34,9 @@ types: $(VENV)/dev.stamp ## mypy --strict
 compile: $(VENV)/dev.stamp ## the graph as build/tof.yaml; REVISION and REGISTRY name the images
 	$(BIN)/tofner compile --out build --revision "$(REVISION)" --registry "$(REGISTRY)" $(ARGS)
 
-golden: $(VENV)/dev.stamp ## write tests/golden/tof.yaml and docs/pipeline.svg anew
+golden: $(VENV)/dev.stamp ## write tests/golden/*.yaml, docs/pipeline.svg and docs/settings.md anew
 	$(BIN)/python -m pipelines.compile
+	$(BIN)/python docs/make_settings.py
 
 bench: $(VENV)/dev.stamp ## every benchmark in benchmarks/
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done

@@ -5,6 +5,7 @@ pipeline is compiled. KFP's cache key holds the image name and not its content: 
 """
 
 TRAINER = "tofner-trainer"  # torch, transformers, kfp: every stage of Algorithm 1
+TAGGER = "tofner-tagger"  # onnxruntime, no torch, no kfp: batch tagging
 
 
 def pinned(name: str, revision: str, registry: str = "") -> str:

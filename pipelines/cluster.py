@@ -10,7 +10,7 @@ from typing import Any
 
 from kfp import kubernetes
 
-from components.images import TRAINER, pinned
+from components.images import TAGGER, TRAINER, pinned
 
 SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 CONFIG_KEYS = ("S3_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "HF_ENDPOINT", "HF_HUB_OFFLINE")
@@ -30,6 +30,8 @@ class Cluster:
     gpu_memory: str = "16Gi"  # BERT-base with optimiser state is 2 GiB; the rest is corpora and pinned buffers
     cpu: str = "1"
     memory: str = "4Gi"  # CoNLL03, SQuAD and their windows in memory are below 2 GiB
+    tag_cpu: str = "2"  # the engine takes its threads from this limit
+    tag_memory: str = "2Gi"  # a model of 200 MB and its buffers; memory does not grow with the input
     secret: str = "tofner-s3"
     config_map: str = "tofner-s3"
     retries: int = 2  # a preempted GPU pod is started again; KFP cannot tell exit codes apart, `plan` is the filter
@@ -52,8 +54,16 @@ class Cluster:
                 kubernetes.add_node_selector(task, label, value)
         return task
 
-    def _place(self, task: Any, name: str) -> Any:
-        task.set_display_name(name).set_container_image(pinned(TRAINER, self.revision, self.registry))
+    def for_tagging(self, task: Any, name: str) -> Any:
+        """Places a tagging worker: the tagger's image, and cores that ONNX Runtime keeps busy."""
+        self._place(task, name, TAGGER).set_cpu_request(self.tag_cpu).set_cpu_limit(self.tag_cpu)
+        task.set_memory_request(self.tag_memory)
+        if self.retries:
+            task.set_retry(self.retries, backoff_duration=self.backoff, backoff_factor=2.0, backoff_max_duration="600s")
+        return task
+
+    def _place(self, task: Any, name: str, image: str = TRAINER) -> Any:
+        task.set_display_name(name).set_container_image(pinned(image, self.revision, self.registry))
         if self.secret:
             kubernetes.use_secret_as_env(task, self.secret, {key: key for key in SECRET_KEYS}, optional=True)
         if self.config_map:

@@ -108,7 +108,7 @@ def _tag(model: str, text: str, store: str) -> str:
 
 
 def compile_(
-    out: Annotated[Path, typer.Option(help="Folder for tof.yaml.")] = Path("build"),
+    out: Annotated[Path, typer.Option(help="Folder for tof.yaml and tagging.yaml.")] = Path("build"),
     revision: Annotated[
         str, typer.Option(help="Tag or sha256: digest of the images; this version when not given.")
     ] = "",
@@ -125,12 +125,12 @@ def compile_(
     config_map: Annotated[str, typer.Option(help="ConfigMap with S3_ENDPOINT_URL and AWS_REGION.")] = "tofner-s3",
     retries: Annotated[int, typer.Option(min=0, help="Further tries of a GPU task, for preempted pods.")] = 2,
 ) -> None:
-    """Write the graph as YAML, for upload to Kubeflow Pipelines.
+    """Write the graphs, training and tagging, as YAML for upload to Kubeflow Pipelines.
 
     What changes a result is a parameter of the run; the options here say where and with what the tasks run.
     """
     from pipelines.cluster import Cluster
-    from pipelines.compile import compile_tof
+    from pipelines.compile import compile_tagging, compile_tof
 
     cluster = Cluster(
         revision=revision or metadata.version("tofner"),
@@ -146,6 +146,7 @@ def compile_(
         retries=retries,
     )
     typer.echo(str(compile_tof(out / "tof.yaml", cluster)))
+    typer.echo(str(compile_tagging(out / "tagging.yaml", cluster)))
 
 
 def _label(text: str) -> tuple[str, str]:

@@ -166,6 +166,7 @@ stages:
   ner: {{learning_rate: 5.0e-3, epochs: 8, batch_size: 8, max_pieces: 32, overlap_pieces: 8}}
   pseudo_ner: {{learning_rate: 1.0e-3, epochs: 1, batch_size: 8, max_pieces: 32, overlap_pieces: 8}}
   loop_mrc: {{learning_rate: 1.0e-3, epochs: 1, batch_size: 8, max_pieces: 64, overlap_pieces: 8}}
+  export: {{int8: false}}
   loop_ner: {{learning_rate: 1.0e-3, epochs: 1, batch_size: 8, max_pieces: 32, overlap_pieces: 8}}
 """
 

@@ -153,7 +153,11 @@ class Export(Model):
 
     opset: int = Field(default=17, ge=17, description="ONNX operator set")
     tolerance: float = Field(default=1e-3, gt=0, description="largest difference of two logits")
-    text_sentences: int = Field(default=200, gt=0, description="real target sentences to compare on")
+    text_sentences: int = Field(default=200, gt=0, description="real target sentences to compare on, and to calibrate "
+                                "int8 by")  # fmt: skip
+    int8: bool = Field(default=True, description="make an int8 graph too, published if it keeps its F1")
+    int8_margin: float = Field(default=0.003, ge=0, description="F1 that int8 may lose on the source dev")
+    int8_dev_sentences: int = Field(default=1000, gt=0, description="source dev sentences that decide on int8")
 
 
 class Use(Model):

@@ -11,7 +11,15 @@ import yaml
 
 from pipelines import picture
 from pipelines.cluster import Cluster
-from pipelines.compile import GOLDEN, GOLDEN_CLUSTER, PICTURE, REPOSITORY, compile_tof
+from pipelines.compile import (
+    GOLDEN,
+    GOLDEN_CLUSTER,
+    GOLDEN_TAGGING,
+    PICTURE,
+    REPOSITORY,
+    compile_tagging,
+    compile_tof,
+)
 from pipelines.local import task_names
 from tofner.settings import MAX_ITERATIONS
 
@@ -30,6 +38,19 @@ def documents(compiled: Path) -> list[dict[str, Any]]:
 
 def test_golden(compiled: Path) -> None:
     assert compiled.read_bytes() == GOLDEN.read_bytes(), "`make golden` writes it anew; look at the difference"
+
+
+def test_golden_tagging(tmp_path: Path) -> None:
+    written = compile_tagging(tmp_path / "tagging.yaml", GOLDEN_CLUSTER)
+    assert written.read_bytes() == GOLDEN_TAGGING.read_bytes(), "`make golden` writes it anew"
+    spec = next(yaml.safe_load_all(written.read_text(encoding="utf-8")))
+    container = spec["deploymentSpec"]["executors"]["exec-tag"]["container"]
+    assert container["image"] == "tofner-tagger:golden"
+    assert container["resources"]["resourceCpuLimit"] == "2"
+    assert container["command"][:2] == ["tofner", "tag"]
+    loop = spec["root"]["dag"]["tasks"]["for-loop-1"]["parameterIterator"]["items"]
+    assert loop == {"inputParameter": "workers"}
+    assert spec["components"]["comp-for-loop-1"]["dag"]["tasks"]["tag"]["cachingOptions"] == {}, "never cached"
 
 
 def test_the_picture_is_of_this_graph(compiled: Path) -> None:

@@ -1,18 +1,28 @@
 """The tagger as ONNX for serving, compared with its checkpoint; fails if they disagree.
 
-The result is the published layout but for reports: `model.onnx`, `tokenizer.json`, `labels.json`, `tagger.json`, and
-`checkpoint/` for transformers.
+The result is the published layout but for reports: `model.onnx`, `tokenizer.json`, `labels.json`, `tagger.json`,
+`checkpoint/` for transformers, and `model.int8.onnx` where int8 keeps its F1 on the source dev.
 """
 
 import json
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
-from tofner.data.corpus import read_text
-from tofner.data.features import tag_windows
-from tofner.onnx.export import export
+import numpy as np
+
+from tofner.data.corpus import Sentence, read_ner, read_text
+from tofner.data.features import TagWindow, tag_windows
+from tofner.data.spans import Span, spans_to_tags
+from tofner.evaluation import score_tags
+from tofner.onnx.export import export, input_names
 from tofner.onnx.parity import check_parity
+from tofner.onnx.quantise import Feed, quantise
+from tofner.settings import Export
 from tofner.stages.config import ExportConfig
 from tofner.stages.runtime import NOT_CONTENT, Report, Work
+from tofner.tagging.engine import Tagger
+from tofner.tagging.model import ARTIFACTS, Precision
 from tofner.training import checkpoint
 from tofner.training.fit import cap, prepare_torch
 
@@ -20,23 +30,62 @@ from tofner.training.fit import cap, prepare_torch
 def run(config: ExportConfig, work: Work) -> Report:
     settings = config.export
     prepare_torch(config.seed)
-    folder = work.folder("model")
+    corpora, folder = work.folder("corpora"), work.folder("model")
     model, labels, about = checkpoint.load_trained_tagger(folder)
-    encoder = checkpoint.piece_encoder(folder)
-    path = work.output / "model.onnx"
+    path = work.output / ARTIFACTS["fp32"]
     export(model, path, settings.opset)
-    text = cap(read_text(work.folder("corpora") / "target_text.parquet"), settings.text_sentences, config.seed)
-    windows, _ = tag_windows(encoder, [s.tokens for s in text], about["max_pieces"], about["overlap_pieces"])
+    text = cap(read_text(corpora / "target_text.parquet"), settings.text_sentences, config.seed)
+    sizes = (about["max_pieces"], about["overlap_pieces"])
+    windows, _ = tag_windows(checkpoint.piece_encoder(folder), [s.tokens for s in text], *sizes)
     found = check_parity(model, path, windows, settings.tolerance)
     for name in ("tokenizer.json", "labels.json", "tagger.json"):
         shutil.copyfile(folder / name, work.output / name)
     shutil.copytree(folder, work.output / "checkpoint", ignore=shutil.ignore_patterns(*NOT_CONTENT, "_index.json"))
-    counts = {
-        "sentences": len(text),
-        "words": int(found["words"]),
-        "labels": len(labels),
-        "onnx_bytes": path.stat().st_size,
-    }
-    return Report(
-        metrics={"max_difference": found["max_difference"]}, counts=counts, details={"tagger": json.dumps(about)}
-    )
+    report = Report(metrics={"max_difference": found["max_difference"]})
+    report.counts = {"sentences": len(text), "words": int(found["words"]), "labels": len(labels)}
+    report.counts["onnx_bytes"] = path.stat().st_size
+    if settings.int8:
+        dev = cap(read_ner(corpora / "source_ner_dev.parquet"), settings.int8_dev_sentences, config.seed)
+        _add_int8(work.output, windows, input_names(model), dev, settings, report)
+    report.details = {"tagger": json.dumps(about)}
+    return report
+
+
+def _add_int8(
+    output: Path, windows: list[TagWindow], names: list[str], dev: list[Sentence], settings: Export, report: Report
+) -> None:
+    """Quantise, score both graphs on the source dev, and keep int8 only if it lost no more than the margin."""
+    path = output / ARTIFACTS["int8"]
+    made = quantise(output / ARTIFACTS["fp32"], path, _feeds(windows, names))
+    f1 = {precision: _dev_f1(output, precision, dev) for precision in ARTIFACTS}
+    report.metrics.update({f"dev_f1_{precision}": value for precision, value in f1.items()})
+    report.metrics["int8_worst_error"] = max((product.error for product in made.products), default=0.0)
+    report.counts["int8_products_left_fp32"] = made.kept
+    released = f1["int8"] >= f1["fp32"] - settings.int8_margin
+    report.counts["int8_released"] = int(released)
+    if not released:
+        path.unlink()
+        lost = 100 * (f1["fp32"] - f1["int8"])
+        report.notes.append(
+            f"int8 lost {lost:.2f} F1 on the source dev, more than {100 * settings.int8_margin:.2f}: not published"
+        )
+
+
+def _feeds(windows: list[TagWindow], names: list[str]) -> Iterator[Feed]:
+    """Calibration inputs, one window each."""
+    for window in windows:
+        ids = window.ids[None].astype(np.int64)
+        given = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        yield {name: given[name] for name in names}
+
+
+def _dev_f1(output: Path, precision: Precision, dev: list[Sentence]) -> float:
+    """Strict micro F1 of a graph, by the engine that will serve it."""
+    with Tagger.load(output, precision) as tagger:
+        rows = tagger.tag([sentence.tokens for sentence in dev])
+    predicted = [
+        spans_to_tags([Span(e.start, e.end, e.label) for e in row], len(sentence.tokens))
+        for row, sentence in zip(rows, dev, strict=True)
+    ]
+    found: float = score_tags([sentence.tags or [] for sentence in dev], predicted)["micro"]["f1"]
+    return found
