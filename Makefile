@@ -7,7 +7,7 @@ REVISION ?= $(shell git describe --always --dirty 2>/dev/null || echo local)
 REGISTRY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e ci lint types compile golden bench bench-tag images clean
+.PHONY: help run test e2e ci lint types compile golden bench-tag images clean
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1	/' | expand -t 12
@@ -37,9 +37,6 @@ compile: $(VENV)/dev.stamp ## the graph as build/tof.yaml; REVISION and REGISTRY
 golden: $(VENV)/dev.stamp ## write tests/golden/*.yaml, docs/pipeline.svg and docs/settings.md anew
 	$(BIN)/python -m pipelines.compile
 	$(BIN)/python docs/make_settings.py
-
-bench: $(VENV)/dev.stamp ## every benchmark in benchmarks/
-	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
 
 bench-tag: $(VENV)/dev.stamp ## tagging speed
 	$(BIN)/python benchmarks/tag.py $(ARGS)

@@ -6,7 +6,7 @@ from components.images import TAGGER
 
 
 @dsl.container_component
-def tag(model: str, texts: str, tagged: str, worker: str, file_format: str, precision: str, max_bad: str):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def tag(model: str, texts: str, tagged: str, worker: str, file_format: str, precision: str, max_bad: str):  # type: ignore[no-untyped-def]
     """Finds entities in one worker's share of the shards; shards that are done are not done again.
 
     Args:
