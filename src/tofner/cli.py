@@ -5,6 +5,7 @@ Kubeflow. Every command imports what it needs when it is called: `tofner tag` st
 """
 
 import json
+import signal
 import sys
 import time
 from enum import StrEnum
@@ -14,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from tofner.errors import TofnerError
+from tofner.errors import PassingFault, TofnerError
 
 EXTRA_OF = {
     "torch": "train",
@@ -130,6 +131,7 @@ def tag(
     """
     from tofner.tagging.job import JobSettings, tag_job
 
+    signal.signal(signal.SIGTERM, _end_for_now)
     settings = JobSettings(
         format=format_.value,
         precision=precision.value,
@@ -189,6 +191,11 @@ def store(
                 time.sleep(3600)
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
+
+
+def _end_for_now(*_: object) -> None:
+    """A pod that is being stopped: what is done is done, and the next one goes on. Python as PID 1 ignores SIGTERM."""
+    sys.exit(PassingFault.exit_code)
 
 
 def add_commands(target: typer.Typer) -> None:

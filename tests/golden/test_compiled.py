@@ -49,7 +49,7 @@ def test_golden_tagging(tmp_path: Path) -> None:
     assert container["resources"]["resourceCpuLimit"] == "2"
     assert container["command"][:2] == ["tofner", "tag"]
     loop = spec["root"]["dag"]["tasks"]["for-loop-1"]["parameterIterator"]["items"]
-    assert loop == {"inputParameter": "workers"}
+    assert loop == {"inputParameter": "pipelinechannel--workers"}
     assert spec["components"]["comp-for-loop-1"]["dag"]["tasks"]["tag"]["cachingOptions"] == {}, "never cached"
 
 

@@ -148,6 +148,8 @@ def load_encoder(folder: Path) -> PreTrainedModel:
 def save(model: PreTrainedModel, encoder_folder: Path, output: Path) -> None:
     """Weights, config and the tokenizer files of the encoder it came from, unchanged."""
     model.save_pretrained(output)
+    for path in output.glob("*.safetensors"):
+        path.chmod(0o644)  # it is saved for its owner alone, and pods of one store may have different users
     if (encoder_folder / "tokenizer.json").is_file():
         for name in TOKENIZER_FILES:
             if (encoder_folder / name).is_file():
