@@ -47,16 +47,16 @@ def run(home: Path, work: Path) -> str:
 
 def run_and_kill(home: Path, work: Path, task: str, kill: Callable[[Path], None]) -> int:
     """Start the command, call `kill` as soon as `task` begins, and return the exit code."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command(home, work), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith(f"> {task}"):
-            kill(work)
-            break
-    process.stdout.read()
-    return process.wait(timeout=LIMIT_S)
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(f"> {task}"):
+                kill(work)
+                break
+        process.stdout.read()
+    return process.returncode
 
 
 def kill_store(work: Path) -> None:
