@@ -76,7 +76,8 @@ def _onto_ort(model: Any, folder: Path, threads: int) -> str:
     names = [value.name for value in session.get_inputs()]
 
     def forward(**inputs: Any) -> Any:
-        feed = {name: inputs[name].numpy() for name in names if name in inputs}
+        # some tokenizers give no token types, and the graph of a BERT wants them all the same
+        feed = {name: inputs.get(name, torch.zeros_like(inputs["input_ids"])).numpy() for name in names}
         return TokenClassifierOutput(logits=torch.from_numpy(session.run(["logits"], feed)[0]))
 
     model.forward = forward
