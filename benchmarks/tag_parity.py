@@ -1,6 +1,6 @@
 """Entities of the published graphs beside those of the PyTorch checkpoint, and strict F1 of each.
 
-    python benchmarks/tag_parity.py --model FOLDER --data ../shared/data/ner/wnut16/test.conll.gz [--spans] [--limit N]
+    python benchmarks/tag_parity.py --model FOLDER --data DATA/ner/wnut16/test.conll.gz [--spans] [--limit N]
 
 The checkpoint is decoded one window at a time, padded by nothing, with the same windows and rules, so every difference
 is one of arithmetic. --spans scores spans without types (WNUT16).

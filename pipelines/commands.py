@@ -36,7 +36,7 @@ def run(
     Settings and data are checked first: wrong input ends with 2 before anything is trained. What an earlier run with
     the same settings, data and code made is used again, also after a crash.
 
-    Example: tofner run --preset wnut16 --data ../shared/data --encoder ./encoder --set stages.ner.epochs=1
+    Example: tofner run --preset wnut16 --data DATA --encoder ./encoder --set stages.ner.epochs=1
     """
     from pipelines import workbench
     from pipelines.cluster import LAPTOP
