@@ -13,6 +13,7 @@ text. Rounds go around all systems, and the best round of each counts: what else
     ceiling         the fastest of PyTorch and ONNX Runtime at [2048, H] x [H, 4H] products: fp32, bf16, int8
 
 The fraction of the ceiling is (multiply-adds of the weights, times two, of the pieces of the text) / seconds / ceiling.
+At the end, the operators of ONNX Runtime that take the engine's time, from its own profile of one more run.
 """
 
 import argparse
@@ -21,7 +22,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,6 +103,31 @@ def measure(system: str, folder: Path, texts: list[str], threads: int, batch: in
         tried[str(size)] = timed(lambda size=size: made(texts, batch_size=size))  # type: ignore[misc]
     best = min(tried, key=lambda size: tried[size])
     return {"seconds": tried[best], "batch": int(best), "how": how, "tried": tried}
+
+
+def profile(system: str, folder: Path, texts: list[str], threads: int) -> dict[str, float]:
+    """Share of the operators' time that each kind of operator takes."""
+    import onnxruntime
+
+    class Profiled(onnxruntime.SessionOptions):
+        def __init__(self) -> None:
+            super().__init__()
+            self.enable_profiling = True
+            self.profile_file_prefix = str(Path(scratch) / "profile")
+
+    from tofner.tagging import Tagger
+
+    with tempfile.TemporaryDirectory() as scratch:
+        onnxruntime.SessionOptions = Profiled
+        tagger = Tagger.load(folder, "int8" if system.endswith("int8") else "fp32", threads)
+        tagger.tag(texts)
+        events = json.loads(Path(tagger.runner.session.end_profiling()).read_text())
+    spent: Counter[str] = Counter()
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("kernel_time"):
+            spent[event["args"]["op_name"]] += event["dur"]
+    total = sum(spent.values())
+    return {name: spent[name] / total for name, _ in spent.most_common(8)}
 
 
 def timed(action: Callable[[], Any]) -> float:
@@ -186,6 +214,24 @@ def in_process(*arguments: str) -> Any:
     return json.loads(done.stdout.strip().split("\n")[-1])
 
 
+def show(rounds: dict[str, list[float]], peaks: dict[str, float], words: int, gflop: float) -> dict[str, Any]:
+    """Print the table; returns its figures."""
+    print("\nceiling, GFLOP/s: " + ", ".join(f"{name} {value:.0f}" for name, value in peaks.items()))
+    heads = ("words/s", "x pipeline", "in each round", "GFLOP/s", "of ceiling")
+    print("\n" + f"{'system':13s}" + "".join(f"{head:>15s}" for head in heads))
+    figures: dict[str, Any] = {"words": words, "ceiling": peaks}
+    for system, seconds in rounds.items():
+        kind = "int8" if system.endswith("int8") else "fp32"
+        top = max(value for name, value in peaks.items() if name.startswith(kind))
+        best = min(seconds)
+        rate, speed, ratio = gflop / best, words / best, min(rounds["pipeline"]) / best
+        each = [slow / fast for slow, fast in zip(rounds["pipeline"], seconds, strict=True)]
+        figures[system] = {"words_per_s": speed, "ratio": ratio, "ratios": each, "of_ceiling": rate / top}
+        span = f"{min(each):.2f} to {max(each):.2f}"
+        print(f"{system:13s}{speed:15.0f}{ratio:15.2f}{span:>15s}{rate:15.0f}{rate / top:15.0%}")
+    return figures
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="published folder with checkpoint/")
@@ -194,12 +240,15 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write the figures here too")
-    parser.add_argument("--task", help=argparse.SUPPRESS)
+    parser.add_argument("--task", default="", help=argparse.SUPPRESS)
     parser.add_argument("--batch", type=int, default=0, help=argparse.SUPPRESS)
     given = parser.parse_args()
     texts = read_texts(given.data, given.sentences)
     if given.task == "ceiling":
         print(json.dumps(ceiling(given.model, given.threads)))
+        return 0
+    if given.task.startswith("profile:"):
+        print(json.dumps(profile(given.task.partition(":")[2], given.model, texts, given.threads)))
         return 0
     if given.task:
         print(json.dumps(measure(given.task, given.model, texts, given.threads, given.batch or None)))
@@ -217,24 +266,21 @@ def main() -> int:
             tuned = in_process(*part)
             batches[system] = tuned["batch"]
             print(f"{system}: batch size {tuned['batch']} of {tuned['tried']} s ({tuned['how']})", flush=True)
-    best: dict[str, float] = {}
+    rounds: dict[str, list[float]] = {system: [] for system in systems}
     peaks: dict[str, float] = {}
-    for _ in range(given.rounds):
+    for number in range(given.rounds):
         for name, value in in_process(*everything, "--task", "ceiling").items():
             peaks[name] = max(value, peaks.get(name, 0.0))
         for system in systems:
             row = in_process(*everything, "--task", system, "--batch", str(batches.get(system, 0)))
-            best[system] = min(row["seconds"], best.get(system, float("inf")))
-    print("\nceiling, GFLOP/s: " + ", ".join(f"{name} {value:.0f}" for name, value in peaks.items()))
-    print(f"\n{'system':14s} {'words/s':>9s} {'times pipeline':>15s} {'GFLOP/s':>9s} {'of its ceiling':>15s}")
-    figures: dict[str, Any] = {"words": words, "pieces": pieces, "batch": batches, "ceiling": peaks}
+            rounds[system].append(row["seconds"])
+        print(f"round {number + 1}: " + ", ".join(f"{s} {words / rounds[s][-1]:.0f}" for s in systems), flush=True)
+    figures = show(rounds, peaks, words, gflop)
     for system in systems:
-        kind = "int8" if system.endswith("int8") else "fp32"
-        top = max(value for name, value in peaks.items() if name.startswith(kind))
-        rate, speed = gflop / best[system], words / best[system]
-        ratio = best["pipeline"] / best[system]
-        figures[system] = {"words_per_s": speed, "ratio": ratio, "gflop_per_s": rate, "of_ceiling": rate / top}
-        print(f"{system:14s} {speed:9.0f} {ratio:15.2f} {rate:9.0f} {rate / top:15.0%}")
+        if system.startswith("engine"):
+            shares = in_process(*everything, "--task", f"profile:{system}")
+            figures[system]["profile"] = shares
+            print(f"\n{system}: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1) + "\n")
     return 0

@@ -151,7 +151,7 @@ class Evaluate(Model):
 class Export(Model):
     """ONNX export, and how closely it must agree with the checkpoint."""
 
-    opset: int = Field(default=17, ge=17, description="ONNX operator set")
+    opset: int = Field(default=20, ge=17, le=20, description="ONNX operator set")
     tolerance: float = Field(default=1e-3, gt=0, description="largest difference of two logits")
     text_sentences: int = Field(default=200, gt=0, description="real target sentences to compare on, and to calibrate "
                                 "int8 by")  # fmt: skip

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from tofner.data.features import TagWindow
 from tofner.errors import TofnerError
 from tofner.onnx.export import LOGITS, input_names
+from tofner.onnx.marks import ANSWER, MARKS
 from tofner.training.fit import pad
 
 
@@ -43,6 +44,8 @@ def check_parity(
 ) -> dict[str, float]:
     """Compare on three synthetic batch shapes, one of them padded, and on windows of real text in padded batches.
 
+    On real text only first pieces are asked for, with marks, where the graph knows them (`tofner.onnx.marks`).
+
     Returns:
         `max_difference` of two logits anywhere, and how many `words` of real text were compared.
 
@@ -71,7 +74,10 @@ def check_parity(
     for start in range(0, len(windows), batch_size):
         part = windows[start : start + batch_size]
         inputs = {name: tensor.numpy() for name, tensor in pad([{"input_ids": w.ids} for w in part], {}).items()}
-        difference, ours, theirs = _compare(model, session, names, inputs, tolerance)
+        marks = np.zeros(inputs["input_ids"].shape, bool)
+        for row, window in enumerate(part):
+            marks[row, window.first] = True
+        difference, ours, theirs = _compare(model, session, names, inputs, tolerance, marks)
         worst = max(worst, difference)
         for row, window in enumerate(part):
             best = ours[row, window.first].argmax(-1), theirs[row, window.first].argmax(-1)
@@ -90,18 +96,23 @@ def _compare(
     names: list[str],
     inputs: dict[str, np.ndarray],
     tolerance: float,
+    marks: np.ndarray | None = None,
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """Largest difference on unpadded pieces, and both logits."""
+    """Largest difference on unpadded (or marked) pieces, and both logits."""
     given = {"token_type_ids": np.zeros_like(inputs["input_ids"]), **inputs}
     given = {name: np.asarray(given[name], np.int64) for name in names}
     with torch.inference_mode():
         ours = model(**{name: torch.from_numpy(array) for name, array in given.items()}).logits.numpy()
+    real = given["attention_mask"] == 1
+    if marks is not None:
+        real = marks
+        if MARKS in session.get_modelmeta().custom_metadata_map:
+            given["attention_mask"] = np.where(marks, ANSWER, given["attention_mask"])
     theirs = session.run([LOGITS], given)[0]
     if ours.shape != theirs.shape:
         raise ShapesDiffer(
             f"logits {theirs.shape} for inputs {given['input_ids'].shape}; the checkpoint gives {ours.shape}"
         )
-    real = given["attention_mask"] == 1
     difference = float(np.abs(ours - theirs)[real].max())
     if not difference <= tolerance:  # NaN fails too
         raise ValuesDiffer(

@@ -24,8 +24,8 @@ from tofner.tagging.runner import Runner, best_tags, label_names, quiet_tokenize
 from tofner.tagging.texts import Entity, Source, Words, to_entities, to_words
 from tofner.tagging.threads import usable_cores
 
-BATCH_PIECES = 1024  # of one run of the network; more no longer helps, and leaves the cache
-BUFFER_PIECES = 131_072  # windows of so many pieces are sorted together
+BATCH_PIECES = 512  # of one run of the network; more no longer helps, and leaves the cache
+BUFFER_PIECES = 32_768  # windows of so many pieces are sorted together, while those before them are computed
 
 
 @dataclass(slots=True)
@@ -193,9 +193,11 @@ class Tagger:
         return prepared, [self._pool.submit(self._run, prepared, batch) for batch in batches]
 
     def _run(self, prepared: Prepared, batch: np.ndarray) -> "Answer":
-        logits = self.runner.run(np.stack([prepared.windows[i] for i in batch.tolist()]).astype(np.int64))
-        rows = [logits[row, prepared.owned[i]] for row, i in enumerate(batch.tolist())]
-        tags, probabilities = best_tags(np.concatenate(rows))
+        ids = np.stack([prepared.windows[i] for i in batch.tolist()]).astype(np.int64)
+        wanted = np.zeros(ids.shape, bool)
+        for row, i in enumerate(batch.tolist()):
+            wanted[row, prepared.owned[i]] = True
+        tags, probabilities = best_tags(self.runner.run(ids, wanted))
         return Answer(batch, tags, probabilities)
 
     def finish(self, prepared: Prepared, futures: "list[Future[Answer]]") -> Tagged:

@@ -1,7 +1,8 @@
 """A published model folder: found (folder or `s3://`), fetched once, checked, described.
 
-    model.onnx          inputs input_ids, attention_mask [, token_type_ids], int64 [B, S]; output logits, float32 [B,
-    S, L] model.int8.onnx     the same interface in int8; optional
+    model.onnx          inputs input_ids, attention_mask [, token_type_ids], int64 [B, S];
+                        output logits, float32 [B, S, L]
+    model.int8.onnx     the same interface in int8; optional
     tokenizer.json      what `tokenizers` reads
     labels.json         {"labels": ["O", "B-PER", "I-PER", ...]}
     tagger.json         {"format": 1, "max_pieces": 128, "overlap_pieces": 32, "segmentation": "tofner-words-1", ...}

@@ -1,8 +1,7 @@
-"""ONNX Runtime behind one method: token ids in, label probabilities of chosen pieces out."""
+"""ONNX Runtime behind one method: token ids in, logits of chosen pieces out."""
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -12,6 +11,7 @@ from tofner.tagging.model import Model
 
 # ONNX Runtime fuses Add and LayerNormalization into an operator that took six times as long on CPUs (1.32, AVX-512).
 _SLOWER = ["SkipLayerNormFusion"]
+_ANSWER = 2  # the mark of a piece whose logits are wanted
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -41,6 +41,8 @@ class Runner:
         except Exception as error:  # onnxruntime raises its own exception types, none of them documented
             fix = "publish the model again, or update onnxruntime"
             raise BadModel(Problem(str(model.onnx), str(error), "a graph ONNX Runtime can load", fix)) from error
+        # graphs that tofner.onnx.marks made compute the last layer for marked pieces only
+        self.knows_marks = self.session.get_modelmeta().custom_metadata_map.get("tofner.marks") == str(_ANSWER)
         self.inputs = [value.name for value in self.session.get_inputs()]
         outputs = {value.name: value.shape for value in self.session.get_outputs()}
         unknown = [name for name in self.inputs if name not in _INPUTS]
@@ -52,16 +54,19 @@ class Runner:
             expected = f"{len(model.labels)}, as labels.json has"
             raise BadModel(Problem(str(model.onnx), f"{width} logits a piece", expected))
 
-    def run(self, ids: np.ndarray) -> np.ndarray:
-        """Logits [B, S, L], float32, of windows of one length. `ids`: int64 [B, S], specials included."""
-        feed: dict[str, Any] = {}
-        for name in self.inputs:
-            if name == "input_ids":
-                feed[name] = ids
-            else:
-                feed[name] = np.ones_like(ids) if name == "attention_mask" else np.zeros_like(ids)
-        (logits,) = self.session.run(["logits"], feed)
-        return np.asarray(logits, np.float32)
+    def run(self, ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """Logits [R, L], float32, of the wanted pieces, row after row.
+
+        Args:
+            ids: windows of one length, int64 [B, S], specials included.
+            wanted: which pieces to answer, bool [B, S].
+        """
+        mask = np.ones_like(ids)
+        if self.knows_marks:
+            mask[wanted] = _ANSWER
+        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        (logits,) = self.session.run(["logits"], {name: given[name] for name in self.inputs})
+        return np.asarray(logits[wanted], np.float32)
 
 
 def best_tags(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
