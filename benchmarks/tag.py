@@ -7,8 +7,9 @@ spaces; a word counts once wherever it is cut, so words/s compare. The pipeline'
 text. Rounds go around all systems, and the best round of each counts: what else the machine does hits all alike.
 
     pipeline        transformers' token-classification pipeline on PyTorch (aggregation "first": whole words, as here)
-    pipeline-ort    the same pipeline on ONNX Runtime: through optimum where it is installed, else the pipeline with the
-                    model's forward replaced by the session's run, which is what optimum's wrapper does
+    pipeline-ort    the same pipeline with the model's forward replaced by a session's run
+    optimum         the same pipeline on optimum's wrapper of ONNX Runtime, which wants an older transformers: with
+                    --optimum PYTHON, the interpreter of an environment that holds optimum-onnx
     engine-fp32     Tagger.load(..., "fp32").tag(texts); engine-int8 likewise
     ceiling         the fastest of PyTorch and ONNX Runtime at [2048, H] x [H, 4H] products: fp32, bf16, int8
 
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 BATCHES = (1, 8, 16, 32, 64)
-SYSTEMS = ("pipeline", "pipeline-ort", "engine-fp32", "engine-int8")
+SYSTEMS = ("pipeline", "pipeline-ort", "optimum", "engine-fp32", "engine-int8")
 
 
 def read_texts(path: Path, limit: int) -> list[str]:
@@ -50,25 +51,38 @@ def read_texts(path: Path, limit: int) -> list[str]:
     return texts[:limit]
 
 
-def make_pipeline(folder: Path, threads: int, on_ort: bool) -> tuple[Any, str]:
-    """The pipeline, and how it was made."""
+def make_pipeline(system: str, folder: Path, threads: int) -> Any:
+    """The transformers pipeline on one of its backends."""
     import torch
     from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
     torch.set_num_threads(threads)
     checkpoint = folder / "checkpoint"
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    model = AutoModelForTokenClassification.from_pretrained(checkpoint, dtype=torch.float32).eval()
-    how = "PyTorch"
-    if on_ort:
-        how = _onto_ort(model, folder, threads)
-    made = pipeline(
+    if system == "optimum":
+        model = _optimum(folder, threads)
+    else:
+        model = AutoModelForTokenClassification.from_pretrained(checkpoint, dtype=torch.float32).eval()
+    if system == "pipeline-ort":
+        _onto_ort(model, folder, threads)
+    return pipeline(
         "token-classification", model=model, tokenizer=tokenizer, aggregation_strategy="first", device="cpu"
     )
-    return made, how
 
 
-def _onto_ort(model: Any, folder: Path, threads: int) -> str:
+def _optimum(folder: Path, threads: int) -> Any:
+    import onnxruntime
+    from optimum.onnxruntime import ORTModelForTokenClassification
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    with tempfile.TemporaryDirectory() as name:  # it wants graph and configuration side by side
+        for path in (folder / "model.onnx", folder / "checkpoint" / "config.json"):
+            (Path(name) / path.name).symlink_to(path.resolve())
+        return ORTModelForTokenClassification.from_pretrained(name, session_options=options)
+
+
+def _onto_ort(model: Any, folder: Path, threads: int) -> None:
     import onnxruntime
     import torch
     from transformers.modeling_outputs import TokenClassifierOutput
@@ -84,7 +98,6 @@ def _onto_ort(model: Any, folder: Path, threads: int) -> str:
         return TokenClassifierOutput(logits=torch.from_numpy(session.run(["logits"], feed)[0]))
 
     model.forward = forward
-    return "forward replaced by a session"
 
 
 def measure(system: str, folder: Path, texts: list[str], threads: int, batch: int | None) -> dict[str, Any]:
@@ -95,14 +108,14 @@ def measure(system: str, folder: Path, texts: list[str], threads: int, batch: in
         tagger = Tagger.load(folder, "int8" if system.endswith("int8") else "fp32", threads)
         tagger.tag(texts[:50])
         seconds = timed(lambda: tagger.tag(texts))
-        return {"seconds": seconds, "how": f"{threads} x one-thread runs"}
-    made, how = make_pipeline(folder, threads, system.endswith("ort"))
+        return {"seconds": seconds}
+    made = make_pipeline(system, folder, threads)
     made(texts[:16], batch_size=8)
     tried: dict[str, float] = {}
     for size in [batch] if batch else BATCHES:
         tried[str(size)] = timed(lambda size=size: made(texts, batch_size=size))  # type: ignore[misc]
     best = min(tried, key=lambda size: tried[size])
-    return {"seconds": tried[best], "batch": int(best), "how": how, "tried": tried}
+    return {"seconds": tried[best], "batch": int(best), "tried": tried}
 
 
 def profile(system: str, folder: Path, texts: list[str], threads: int) -> dict[str, float]:
@@ -124,7 +137,9 @@ def profile(system: str, folder: Path, texts: list[str], threads: int) -> dict[s
         events = json.loads(Path(tagger.runner.session.end_profiling()).read_text())
     spent: Counter[str] = Counter()
     for event in events:
-        if event.get("cat") == "Node" and event["name"].endswith("kernel_time"):
+        if event.get("cat") != "Node" or not event["name"].endswith("kernel_time"):
+            continue
+        if event["args"]["op_name"] != "If":  # what is inside is counted by itself
             spent[event["args"]["op_name"]] += event["dur"]
     total = sum(spent.values())
     return {name: spent[name] / total for name, _ in spent.most_common(8)}
@@ -205,10 +220,10 @@ def operations(folder: Path, texts: list[str]) -> tuple[int, float]:
     return pieces, pieces * sum(2 * shape[0] * shape[1] for shape in sizes if len(shape) == 2) / 1e9
 
 
-def in_process(*arguments: str) -> Any:
+def in_process(*arguments: str, python: str = sys.executable) -> Any:
     """Run this file on one task, alone, in a process of its own; its last line is JSON."""
     env = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
-    done = subprocess.run([sys.executable, __file__, *arguments], env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run([python, __file__, *arguments], env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(arguments)}: {done.stderr[-2000:]}")
     return json.loads(done.stdout.strip().split("\n")[-1])
@@ -240,6 +255,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--optimum", default="", help="interpreter of an environment with optimum-onnx")
     parser.add_argument("--task", default="", help=argparse.SUPPRESS)
     parser.add_argument("--batch", type=int, default=0, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -253,7 +269,11 @@ def main() -> int:
     if given.task:
         print(json.dumps(measure(given.task, given.model, texts, given.threads, given.batch or None)))
         return 0
-    systems = [s for s in SYSTEMS if s != "engine-int8" or (given.model / "model.int8.onnx").is_file()]
+    left_out = set() if given.optimum else {"optimum"}
+    if not (given.model / "model.int8.onnx").is_file():
+        left_out.add("engine-int8")
+    systems = [system for system in SYSTEMS if system not in left_out]
+    pythons = {"optimum": given.optimum}
     common = ["--model", str(given.model), "--data", str(given.data), "--threads", str(given.threads)]
     everything = [*common, "--sentences", str(given.sentences)]
     words = sum(len(text.split()) for text in texts)
@@ -261,18 +281,19 @@ def main() -> int:
     print(f"{len(texts)} texts, {words} words, {pieces} pieces, {gflop:.0f} GFLOP, {given.threads} threads", flush=True)
     batches: dict[str, int] = {}
     for system in systems:
-        if system.startswith("pipeline"):
+        if not system.startswith("engine"):
             part = [*common, "--sentences", str(max(64, len(texts) // 4)), "--task", system]
-            tuned = in_process(*part)
+            tuned = in_process(*part, python=pythons.get(system, sys.executable))
             batches[system] = tuned["batch"]
-            print(f"{system}: batch size {tuned['batch']} of {tuned['tried']} s ({tuned['how']})", flush=True)
+            print(f"{system}: batch size {tuned['batch']} of {tuned['tried']} s", flush=True)
     rounds: dict[str, list[float]] = {system: [] for system in systems}
     peaks: dict[str, float] = {}
     for number in range(given.rounds):
         for name, value in in_process(*everything, "--task", "ceiling").items():
             peaks[name] = max(value, peaks.get(name, 0.0))
         for system in systems:
-            row = in_process(*everything, "--task", system, "--batch", str(batches.get(system, 0)))
+            task = ["--task", system, "--batch", str(batches.get(system, 0))]
+            row = in_process(*everything, *task, python=pythons.get(system, sys.executable))
             rounds[system].append(row["seconds"])
         print(f"round {number + 1}: " + ", ".join(f"{s} {words / rounds[s][-1]:.0f}" for s in systems), flush=True)
     figures = show(rounds, peaks, words, gflop)

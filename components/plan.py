@@ -31,7 +31,6 @@ def plan(
         ("use_mrc", bool),
         ("use_pseudo", bool),
         ("iterations", int),
-        ("run_uri", str),
     ],
 ):
     """Checks settings, ranges, credentials and endpoints before a GPU is used. Never cached.
@@ -48,7 +47,7 @@ def plan(
 
     Returns:
         For each stage its settings as canonical JSON (with code and data revision, so that they are a sound cache key),
-        the pinned encoder, the switches, and where the run's results go.
+        the pinned encoder, and the switches.
     """
     from collections import namedtuple
 
@@ -56,6 +55,6 @@ def plan(
 
     with expected_errors("plan"):
         made = plan(preset, data, store, encoder, iterations, seed, overrides, model_name)
-    switches = ["encoder", "use_mlm", "use_mrc", "use_pseudo", "iterations", "run_uri"]
+    switches = ["encoder", "use_mlm", "use_mrc", "use_pseudo", "iterations"]
     outputs = {**made.settings, **{name: getattr(made, name) for name in switches}}
     return namedtuple("Planned", outputs)(**outputs)

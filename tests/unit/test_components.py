@@ -59,7 +59,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         made.append(arguments)
         settings = {name: f"{name}!" for name in PLANNED[:13]}
         return SimpleNamespace(
-            settings=settings, encoder="e", use_mlm=True, use_mrc=False, use_pseudo=True, iterations=2, run_uri="s3://r"
+            settings=settings, encoder="e", use_mlm=True, use_mrc=False, use_pseudo=True, iterations=2
         )
 
     monkeypatch.setitem(
@@ -72,7 +72,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 PLANNED = (
     "prepare gold mlm mrc ner pseudo_label pseudo_ner loop_mrc loop_ner evaluate export report publish "
-    "encoder use_mlm use_mrc use_pseudo iterations run_uri"
+    "encoder use_mlm use_mrc use_pseudo iterations"
 ).split()
 
 

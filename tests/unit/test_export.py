@@ -11,11 +11,13 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedModel
 
+from tests.tiny_tagger import publish_tiny
 from tofner.data.features import TagWindow
 from tofner.data.windows import Window
 from tofner.onnx.export import export
 from tofner.onnx.marks import ANSWER, MARKS, answer_marked_only
 from tofner.onnx.parity import AxesFixed, NamesDiffer, ParityError, TagsDiffer, ValuesDiffer, check_parity
+from tofner.tagging import Tagger
 
 SMALL: dict[str, Any] = {
     "vocab_size": 90,
@@ -139,3 +141,18 @@ def test_each_disagreement_is_named(tmp_path: Path, change: Any, tolerance: floa
     onnx.save(proto, str(path))
     with pytest.raises(kind):
         check_parity(model, path, windows(), tolerance)
+
+
+def test_the_engine_asks_for_first_pieces(tmp_path: Path) -> None:
+    folder = publish_tiny(tmp_path / "m")
+    texts = ["Angela Merkel met Obama in New York.", "Ajax " * 90, "Unbelievable antidisestablishmentarianism"]
+    with Tagger.load(folder) as tagger:
+        before = tagger.tag(texts)
+        assert not tagger.runner.knows_marks
+    proto = onnx.load(str(folder / "model.onnx"))
+    assert answer_marked_only(proto, "logits")
+    onnx.save(proto, str(folder / "model.onnx"))
+    with Tagger.load(folder) as tagger:
+        assert tagger.runner.knows_marks
+        assert tagger.tag(texts) == before
+    assert any(before)

@@ -33,7 +33,6 @@ class Plan:
     use_mrc: bool
     use_pseudo: bool
     iterations: int
-    run_uri: str
 
 
 def plan(
@@ -115,8 +114,7 @@ def plan(
     }
     texts = {task: json.dumps(config.model_dump(mode="json"), sort_keys=True) for task, config in configs.items()}
     use = settings.use
-    run_key = _digest({**texts, "iterations": str(iterations), "use": use.model_dump_json()})[:20]
-    return Plan(texts, encoder_uri, use.mlm, use.mrc, use.pseudo, iterations, storage.join(store, "runs", run_key))
+    return Plan(texts, encoder_uri, use.mlm, use.mrc, use.pseudo, iterations)
 
 
 def _check_ranges(settings: Settings, iterations: int, seed: int) -> None:

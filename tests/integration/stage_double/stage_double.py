@@ -24,7 +24,7 @@ def plan(
     code = os.environ.get("TOFNER_TEST_CODE", "1")
     settings = {task: json.dumps({"task": task, "seed": seed, "set": own.get(task), "code": code}) for task in TASKS}
     on = {f"use_{name}": own.get(name) != "off" for name in ("mlm", "mrc", "pseudo")}
-    return SimpleNamespace(settings=settings, encoder=encoder or "encoder", iterations=iterations, run_uri="run", **on)
+    return SimpleNamespace(settings=settings, encoder=encoder or "encoder", iterations=iterations, **on)
 
 
 def expected_errors(stage: str) -> Any:
