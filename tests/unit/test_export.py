@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from tests.tiny_tagger import publish_tiny
 from tofner.data.features import TagWindow
 from tofner.data.windows import Window
 from tofner.onnx.export import export
-from tofner.onnx.marks import ANSWER, MARKS, answer_marked_only
+from tofner.onnx.marks import answer_marked_only
 from tofner.onnx.parity import AxesFixed, NamesDiffer, ParityError, TagsDiffer, ValuesDiffer, check_parity
 from tofner.tagging import Tagger
+from tofner.tagging.model import ANSWER, MARKS
 
 SMALL: dict[str, Any] = {
     "vocab_size": 90,
@@ -153,6 +155,11 @@ def test_the_engine_asks_for_first_pieces(tmp_path: Path) -> None:
     assert answer_marked_only(proto, "logits")
     onnx.save(proto, str(folder / "model.onnx"))
     with Tagger.load(folder) as tagger:
-        assert tagger.runner.knows_marks
+        session, masks = tagger.runner.session, []
+        tagger.runner.session = SimpleNamespace(
+            run=lambda names, feed: masks.append(feed["attention_mask"]) or session.run(names, feed)
+        )
         assert tagger.tag(texts) == before
+    assert masks
+    assert all(set(np.unique(mask)) == {1, ANSWER} for mask in masks)  # specials and later pieces are only read
     assert any(before)

@@ -1,7 +1,7 @@
 """Less work for the graph: an attention without mask where nothing is padded, a last layer only for what is asked for.
 
-The engine's batches hold windows of one length, so their masks say nothing, and `MultiHeadAttention` without one is a
-fifth faster. The graph looks, once a run, whether there is padding.
+The engine's batches hold windows of one length, so their masks say nothing, and `MultiHeadAttention` is faster
+without one. The graph looks, once a run, whether there is padding.
 
 A tagger reads the logits of each word's first piece and throws the others away. What follows the last attention treats
 every piece by itself, so there the graph can work on the wanted pieces alone. `attention_mask` says which: 0 padding, 1
@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-MARKS = "tofner.marks"  # metadata key of a graph that knows marks
-ANSWER = 2  # the mark
+from tofner.tagging.model import ANSWER, MARKS
+
 _MASK = "attention_mask"
 _BY_PIECE = {"Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Erf", "Tanh", "Sigmoid", "Relu", "Gelu", "Identity", "Cast"}
 

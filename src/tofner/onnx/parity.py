@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from tofner.data.features import TagWindow
 from tofner.errors import TofnerError
 from tofner.onnx.export import LOGITS, input_names
-from tofner.onnx.marks import ANSWER, MARKS
+from tofner.tagging.model import ANSWER, MARKS
 from tofner.training.fit import pad
 
 

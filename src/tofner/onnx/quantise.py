@@ -11,7 +11,7 @@ Each matrix product `x W + b` of the encoder becomes `q(x / s) q(s W) + b` on 8-
   the squared error of the output on calibration rows;
 - products whose error stays above `most_error` are left in fp32. So is the head, which is small.
 
-GELU takes its tanh form, whose error (5e-4 at most) is far below that of 8 bits, and which is a fifth faster.
+GELU takes its tanh form, whose error (5e-4 at most) is far below that of 8 bits, and which is faster.
 
 Products of one input (query, key and value) share its quantised form. Needs a CPU with 8-bit dot products (AVX512-VNNI,
 AVX-VNNI, ARM dot product) to be fast; older x86 CPUs may saturate in 16 bits: `reduce_range` quantises weights to 7

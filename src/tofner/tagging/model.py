@@ -1,7 +1,8 @@
 """A published model folder: found (folder or `s3://`), fetched once, checked, described.
 
     model.onnx          inputs input_ids, attention_mask [, token_type_ids], int64 [B, S];
-                        output logits, float32 [B, S, L]
+                        output logits, float32 [B, S, L]. Where the graph's metadata has the key MARKS, a mask of
+                        ANSWER asks for a piece (tofner.onnx.marks)
     model.int8.onnx     the same interface in int8; optional
     tokenizer.json      what `tokenizers` reads
     labels.json         {"labels": ["O", "B-PER", "I-PER", ...]}
@@ -27,6 +28,8 @@ from tofner.errors import BadModel, Problem
 Precision = Literal["fp32", "int8"]
 ARTIFACTS: dict[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
 FORMAT = 1
+MARKS = "tofner.marks"  # metadata key of a graph that computes the last layer for marked pieces only
+ANSWER = 2  # the mark: a value of `attention_mask` beside 0 (padding) and 1 (read)
 _DESCRIPTION = ("tokenizer.json", "labels.json", "tagger.json")
 
 

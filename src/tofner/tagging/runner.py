@@ -7,11 +7,10 @@ import numpy as np
 import onnxruntime
 
 from tofner.errors import BadModel, Problem
-from tofner.tagging.model import Model
+from tofner.tagging.model import ANSWER, MARKS, Model
 
 # ONNX Runtime fuses Add and LayerNormalization into an operator that took six times as long on CPUs (1.32, AVX-512).
 _SLOWER = ["SkipLayerNormFusion"]
-_ANSWER = 2  # the mark of a piece whose logits are wanted
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -41,8 +40,7 @@ class Runner:
         except Exception as error:  # onnxruntime raises its own exception types, none of them documented
             fix = "publish the model again, or update onnxruntime"
             raise BadModel(Problem(str(model.onnx), str(error), "a graph ONNX Runtime can load", fix)) from error
-        # graphs that tofner.onnx.marks made compute the last layer for marked pieces only
-        self.knows_marks = self.session.get_modelmeta().custom_metadata_map.get("tofner.marks") == str(_ANSWER)
+        self.knows_marks = MARKS in self.session.get_modelmeta().custom_metadata_map
         self.inputs = [value.name for value in self.session.get_inputs()]
         outputs = {value.name: value.shape for value in self.session.get_outputs()}
         unknown = [name for name in self.inputs if name not in _INPUTS]
@@ -63,7 +61,7 @@ class Runner:
         """
         mask = np.ones_like(ids)
         if self.knows_marks:
-            mask[wanted] = _ANSWER
+            mask[wanted] = ANSWER
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         (logits,) = self.session.run(["logits"], {name: given[name] for name in self.inputs})
         return np.asarray(logits[wanted], np.float32)
