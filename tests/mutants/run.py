@@ -28,7 +28,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("src", "components", "pipelines", "tests", "docs", "docker", "k8s", "pyproject.toml", "constraints.txt", "README.md", "Makefile")
+COPIED = (
+    "src",
+    "components",
+    "pipelines",
+    "tests",
+    "docs",
+    "docker",
+    "k8s",
+    "pyproject.toml",
+    "constraints.txt",
+    "README.md",
+    "Makefile",
+)
 TESTS_FAILED = 1  # pytest's exit code: the tests ran, and some failed
 MOST_SECONDS = 300  # of one mutant; one that hangs counts as survived
 
@@ -69,7 +81,9 @@ def copy_tree(target: Path) -> Path:
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, target / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            shutil.copytree(
+                source, target / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+            )
         else:
             shutil.copyfile(source, target / name)
     return target
