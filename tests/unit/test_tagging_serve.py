@@ -1,10 +1,13 @@
-"""The HTTP service, over a real socket."""
+"""The HTTP service, over a real socket; and its queue, in a loop of the test's own.
 
+Nothing here waits for time to pass: a tagger that must be slow is held back by an event.
+"""
+
+import asyncio
 import http.client
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +17,7 @@ import pytest
 
 from tests.tiny_tagger import publish_tiny
 from tofner.tagging import Tagger
+from tofner.tagging.texts import to_words
 
 uvicorn = pytest.importorskip("uvicorn")
 serve = pytest.importorskip("tofner.tagging.serve")
@@ -27,25 +31,36 @@ def tagger(tmp_path_factory: pytest.TempPathFactory) -> Tagger:
 @contextmanager
 def running(tagger: Tagger, **limits: Any) -> Iterator[int]:
     """A server on a free port, while the context lasts."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    app = serve.create_app(tagger, serve.Limits(**limits))
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", ws="none"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.02)
-    try:
-        yield port
-    finally:
-        server.should_exit = True
-        thread.join()
+    ready = threading.Event()
+
+    class Server(uvicorn.Server):  # type: ignore[name-defined,misc]
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready.set()
+
+    def run() -> None:
+        try:
+            server.run([bound])
+        finally:
+            ready.set()
+
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        app = serve.create_app(tagger, serve.Limits(**limits))
+        server = Server(uvicorn.Config(app, log_level="error", ws="none"))
+        thread = threading.Thread(target=run)
+        thread.start()
+        ready.wait()
+        try:
+            assert server.started
+            yield int(bound.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def ask(port: int, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
     try:
         connection.request("GET" if body is None else "POST", path, body)
         answer = connection.getresponse()
@@ -117,27 +132,141 @@ def test_many_at_once_get_their_own_answers(port: int, tagger: Tagger) -> None:
     assert [json.loads(body)["entities"] for _, body in answers] == expected
 
 
-class Slow:
-    """A tagger that takes its time."""
+class Held:
+    """A tagger that answers when it is released, at the latest when the context ends; `entered`: a group reached it."""
 
-    def __init__(self, tagger: Tagger, seconds: float) -> None:
-        self.tagger, self.seconds = tagger, seconds
-        self.threads, self.model = 1, tagger.model
+    def __init__(self, tagger: Tagger) -> None:
+        self.tagger, self.threads, self.model = tagger, 1, tagger.model
+        self.entered, self.released = threading.Event(), threading.Event()
+        self.groups: list[list[str]] = []
 
     def tag(self, texts: list[str]) -> Any:
         return self.tagger.tag(texts)
 
-    def tag_group(self, group: Any) -> Any:
-        time.sleep(self.seconds)
+    def tag_group(self, group: list[Any]) -> Any:
+        self.groups.append([words.text for words in group])
+        self.entered.set()
+        self.released.wait()
         return self.tagger.tag_group(group)
 
+    def __enter__(self) -> "Held":
+        return self
 
-def test_timeouts_and_a_full_queue(tagger: Tagger) -> None:
-    with running(Slow(tagger, 0.5), timeout_s=0.2, queue_words=4) as port:  # type: ignore[arg-type]
-        with ThreadPoolExecutor(3) as pool:
-            bodies = [b'{"text": "a b c"}'] * 3
-            statuses = sorted(status for status, _ in pool.map(lambda body: ask(port, "/tag", body), bodies))
-        assert statuses == [503, 503, 504]
-        time.sleep(0.6)
-        text = ask(port, "/metrics")[1].decode()
-        assert "tofner_queue_words 0.0" in text
+    def __exit__(self, *exc: object) -> None:
+        self.released.set()
+
+
+def gauge(port: int) -> str:
+    lines = ask(port, "/metrics")[1].decode().splitlines()
+    return next(line for line in lines if line.startswith("tofner_queue_words "))
+
+
+def test_a_full_queue_refuses_and_the_request_in_hand_is_answered(tagger: Tagger) -> None:
+    held = Held(tagger)
+    with running(held, timeout_s=600.0, queue_words=4) as port, ThreadPoolExecutor(1) as pool, held:  # type: ignore[arg-type]
+        first = pool.submit(ask, port, "/tag", b'{"text": "a b c"}')
+        held.entered.wait()
+        assert gauge(port) == "tofner_queue_words 3.0"
+        assert ask(port, "/ready")[0] == 200
+        status, body = ask(port, "/tag", b'{"text": "d e"}')
+        assert (status, "waiting" in json.loads(body)["error"]) == (503, True)
+        second = pool.submit(ask, port, "/tag", b'{"text": "d"}')  # begins after the first: the pool has one thread
+        held.released.set()
+        assert (first.result()[0], second.result()[0]) == (200, 200)
+        assert gauge(port) == "tofner_queue_words 0.0"
+        assert held.groups == [["a b c"], ["d"]]
+
+
+def test_not_ready_while_the_queue_is_full(tagger: Tagger) -> None:
+    held = Held(tagger)
+    with running(held, timeout_s=600.0, queue_words=3) as port, ThreadPoolExecutor(1) as pool, held:  # type: ignore[arg-type]
+        first = pool.submit(ask, port, "/tag", b'{"text": "a b c"}')
+        held.entered.wait()
+        assert ask(port, "/ready")[0] == 503
+        assert ask(port, "/health")[0] == 200
+        held.released.set()
+        assert first.result()[0] == 200
+        assert ask(port, "/ready")[0] == 200
+
+
+def test_a_request_that_gets_no_answer_ends_with_504(tagger: Tagger) -> None:
+    held = Held(tagger)
+    with running(held, timeout_s=0.05) as port, held:  # type: ignore[arg-type]
+        status, body = ask(port, "/tag", b'{"text": "a b c"}')
+        assert (status, json.loads(body)["error"]) == (504, "no answer within 0.05 s")
+
+
+def test_the_queue_counts_what_waits_and_what_was_given_up(tagger: Tagger) -> None:
+    """One core: the first request is tagged alone, those that wait meanwhile together, one of them gave up before."""
+    held = Held(tagger)
+
+    async def scenario() -> list[Any]:
+        batcher = serve.Batcher(held, serve.Limits(queue_words=12, group_words=6), serve.Metrics())
+        loop = asyncio.get_running_loop()
+        rows = ["a b c", "d e", "given up", "f", "g h i"]
+        tasks = []
+        for row in rows:
+            tasks.append(loop.create_task(batcher.tag([to_words(row)])))
+            await asyncio.sleep(0)  # the task runs up to where it waits
+        assert batcher.words == 3 + 2 + 2 + 1 + 3
+        with pytest.raises(serve.Overloaded):
+            await batcher.tag([to_words("two more")])
+        tasks[2].cancel()
+        await asyncio.gather(tasks[2], return_exceptions=True)
+        assert batcher.words == 3 + 2 + 1 + 3
+        await asyncio.to_thread(held.entered.wait)
+        held.released.set()
+        found = await asyncio.gather(*(task for i, task in enumerate(tasks) if i != 2))
+        await asyncio.gather(*batcher.tasks)
+        assert (batcher.words, batcher.free) == (0, 1)
+        batcher.close()
+        return found
+
+    with held:
+        found = asyncio.run(scenario())
+    assert held.groups == [["a b c"], ["d e", "f", "g h i"]]
+    assert found == [tagger.tag([row]) for row in ("a b c", "d e", "f", "g h i")]
+
+
+def test_a_request_larger_than_the_queue_is_taken_when_nothing_waits(tagger: Tagger) -> None:
+    async def scenario() -> Any:
+        batcher = serve.Batcher(tagger, serve.Limits(queue_words=2), serve.Metrics())
+        found = await batcher.tag([to_words("New York Ajax Madrid")])
+        batcher.close()
+        return found
+
+    assert asyncio.run(scenario()) == tagger.tag(["New York Ajax Madrid"])
+
+
+def test_a_fault_of_the_engine_reaches_everybody_in_the_group(tagger: Tagger) -> None:
+    class Broken(Held):
+        def tag_group(self, group: list[Any]) -> Any:
+            raise MemoryError("no room")
+
+    async def scenario() -> list[Any]:
+        batcher = serve.Batcher(Broken(tagger), serve.Limits(), serve.Metrics())
+        found = await asyncio.gather(*(batcher.tag([to_words("x")]) for _ in range(3)), return_exceptions=True)
+        await asyncio.gather(*batcher.tasks)
+        assert (batcher.words, batcher.free) == (0, 1)
+        batcher.close()
+        return found
+
+    assert [str(error) for error in asyncio.run(scenario())] == ["no room"] * 3
+
+
+@pytest.mark.parametrize(("count", "status"), [(50, 200), (51, 413)])
+def test_as_many_records_as_the_limit_says(port: int, count: int, status: int) -> None:
+    lines = b'{"text": ""}\n' * count
+    got, body = ask(port, "/tag", lines)
+    assert got == status
+    assert body == b'{"text": "", "entities": []}\n' * 50 if status == 200 else b"51 records" in body
+
+
+@pytest.mark.parametrize(("size", "status"), [(100_000, 200), (100_001, 413)])
+def test_a_body_as_long_as_the_limit_says(port: int, size: int, status: int) -> None:
+    assert ask(port, "/tag", b'{"text": ""}'.ljust(size))[0] == status
+
+
+def test_one_record_is_answered_in_its_own_form(port: int) -> None:
+    assert ask(port, "/tag", b'{"text": ""}') == (200, b'{"text": "", "entities": []}')
+    assert ask(port, "/tag", b'[{"text": ""}]') == (200, b'[{"text": "", "entities": []}]')

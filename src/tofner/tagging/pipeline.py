@@ -8,7 +8,7 @@ results are read; so does a reader that stops early.
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -19,19 +19,20 @@ _LOOK_S = 0.2
 class Clock:
     """Seconds that each phase worked (not waited)."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self.now = now
         self.seconds: dict[str, float] = {}
 
     def timed(self, phase: str, items: Iterator[T]) -> Iterator[T]:
         """Pass items through, adding up the time it takes to make them."""
         while True:
-            start = time.perf_counter()
+            start = self.now()
             try:
                 item = next(items)
             except StopIteration:
                 return
             finally:
-                self.add(phase, time.perf_counter() - start)
+                self.add(phase, self.now() - start)
             yield item
 
     def add(self, phase: str, seconds: float) -> None:

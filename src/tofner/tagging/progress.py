@@ -5,6 +5,7 @@ One moving line on a terminal; elsewhere a line now and then.
 
 import sys
 import time
+from collections.abc import Callable
 
 _TERMINAL_S = 0.5
 _LOG_S = 10.0
@@ -13,11 +14,13 @@ _LOG_S = 10.0
 class Progress:
     """Counts what is written and shows it."""
 
-    def __init__(self, total_bytes: int, quiet: bool = False) -> None:
+    def __init__(self, total_bytes: int, quiet: bool = False, now: Callable[[], float] = time.monotonic) -> None:
+        """`now`: seconds of a clock that never goes back."""
         self.total = max(1, total_bytes)
         self.quiet = quiet
+        self.now = now
         self.terminal = sys.stderr.isatty()
-        self.start = self.shown = time.monotonic()
+        self.start = self.shown = now()
         self.records = self.words = self.bytes = 0
 
     def add(self, records: int, words: int, size: int) -> None:
@@ -25,7 +28,7 @@ class Progress:
         self.records += records
         self.words += words
         self.bytes += size
-        now = time.monotonic()
+        now = self.now()
         if not self.quiet and now - self.shown >= (_TERMINAL_S if self.terminal else _LOG_S):
             self.shown = now
             self._show(self.line(now))
@@ -47,6 +50,6 @@ class Progress:
 
     def end(self) -> None:
         if not self.quiet:
-            self._show(self.line(time.monotonic()))
+            self._show(self.line(self.now()))
             if self.terminal:
                 print(file=sys.stderr)
