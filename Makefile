@@ -34,9 +34,10 @@ types: $(VENV)/dev.stamp ## mypy --strict
 compile: $(VENV)/dev.stamp ## the graph as build/tof.yaml; REVISION and REGISTRY name the images
 	$(BIN)/tofner compile --out build --revision "$(REVISION)" --registry "$(REGISTRY)" $(ARGS)
 
-golden: $(VENV)/dev.stamp ## write tests/golden/*.yaml, docs/pipeline.svg and docs/settings.md anew
+golden: $(VENV)/dev.stamp ## write tests/golden/*.yaml and surface.json, docs/pipeline.svg and docs/settings.md anew
 	$(BIN)/python -m pipelines.compile
 	$(BIN)/python docs/make_settings.py
+	$(BIN)/python -m tests.golden.surface
 
 bench-tag: $(VENV)/dev.stamp ## tagging speed
 	$(BIN)/python benchmarks/tag.py $(ARGS)

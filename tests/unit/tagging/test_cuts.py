@@ -141,7 +141,6 @@ def test_a_worker_takes_every_nth_shard(index: int, count: int) -> None:
     worker = Worker.parse(f"{index}/{count}")
     assert [n for n in range(40) if worker.takes(n)] == list(range(40))[index::count]
     parts = [[n for n in range(40) if worker.part(i, 3).takes(n)] for i in range(3)]
-    assert sorted(sum(parts, [])) == list(range(40))[index::count]
     assert all(part == list(range(40))[index::count][i::3] for i, part in enumerate(parts))
 
 
