@@ -65,9 +65,8 @@ def commands() -> dict[str, Any]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for name, place in project["entry-points"][cli.COMMANDS].items():
         app.command(name=name)(resolve_name(place))
-    functions = {
-        one.name or str(one.callback.__name__): one.callback for one in app.registered_commands if one.callback
-    }
+    made_of = [(one.name, one.callback) for one in app.registered_commands]
+    functions: dict[str, Any] = {name or getattr(function, "__name__", ""): function for name, function in made_of}
     made: Any = typer.main.get_command(app)
     return {name: {p.opts[0]: option(p, functions[name]) for p in one.params} for name, one in made.commands.items()}
 
@@ -76,11 +75,10 @@ def option(parameter: Any, function: Callable[..., Any]) -> dict[str, Any]:
     """Flags, type, default and whether it must be given."""
     hints = typing.get_type_hints(function, include_extras=True)
     kind, *extras = typing.get_args(hints[parameter.name])
+    choices = [one.value for one in kind] if isinstance(kind, type) and issubclass(kind, Enum) else []
     found = {
         "flags": " ".join([*parameter.opts, *parameter.secondary_opts]),
-        "type": " ".join(one.value for one in kind)
-        if isinstance(kind, type) and issubclass(kind, Enum)
-        else short(kind),
+        "type": " | ".join(choices) or short(kind),
         "required": parameter.required,
         "default": plain(parameter.default),
     }
@@ -154,7 +152,7 @@ def default_of(field: Any) -> str:
 
 
 def signature(what: Any) -> str:
-    """Of a method without `self` or `cls` where it is bound."""
+    """Parameters with types and defaults, and what comes back."""
     return short(str(inspect.signature(what)))
 
 
@@ -203,7 +201,7 @@ def parquet(model: str, root: Path, column: str, words: list[str]) -> dict[str, 
 
 
 def shape(value: Any) -> Any:
-    """The types of a JSON value; of a list those of its items, once where all are alike. Labels are shown as one key."""
+    """The types of a JSON value; of a list those of its items, once where all are alike. Labels are shown as one."""
     if isinstance(value, list):
         found = [shape(item) for item in value]
         return found[:1] if all(one == found[0] for one in found) else found

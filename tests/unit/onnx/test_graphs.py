@@ -107,7 +107,7 @@ def attention_graph() -> onnx.ModelProto:
     node = helper.make_node(
         "MultiHeadAttention", [*names, "", "mask"], ["mixed"], "attention", domain="com.microsoft", num_heads=HEADS
     )
-    shape = ["b", "s", HEADS * SIZE]
+    shape: list[str | int | None] = ["b", "s", HEADS * SIZE]
     inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names]
     inputs.append(helper.make_tensor_value_info("mask", TensorProto.INT32, ["b", "s"]))
     outputs = [helper.make_tensor_value_info("mixed", TensorProto.FLOAT, shape)]

@@ -18,10 +18,10 @@ from tofner import storage
 from tofner.data.segment import segment
 from tofner.errors import BadData, BadInput, BadSettings, PassingFault
 from tofner.tagging import Tagger, finish, records, stats, tag_job
-from tofner.tagging import job as job_module
 from tofner.tagging.ledger import Ledger
 from tofner.tagging.outputs import ShardFile
 from tofner.tagging.stats import Counts, Limit
+from tofner.tagging.texts import to_words
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +254,7 @@ def test_statistics_are_sums_over_the_outputs(model: str, tagger: Tagger, tmp_pa
         if text
     ]
     assert max(pieces) > 30
-    windows = [tagger.prepare([job_module.texts.to_words(text)]) for text in texts]
+    windows = [tagger.prepare([to_words(text)]) for text in texts]
     assert {name: told[name] for name in stats.ADDED} == {
         "records": 32, "words": sum(len(segment(text)) for text in texts), "bad": 1, "replaced": 3, "passed_on": 0,
         "windows": sum(one.window_count for one in windows), "pieces": sum(one.pieces for one in windows),
@@ -337,7 +337,7 @@ def test_a_second_worker_that_finishes_with_the_first_reports_the_same(
 ) -> None:
     """The other worker joins the parts and removes them while this one is about to; this one sees that all is done."""
     out = tmp_path / "o.jsonl"
-    join = finish.join_outputs
+    join = finish.join_outputs  # type: ignore[attr-defined]
 
     def overtaken(parts: list[str], uri: str, *given: Any) -> None:
         join(parts, uri, *given)

@@ -199,18 +199,12 @@ def test_names_of_outputs(make: Make) -> None:
 
 def test_compressed_bytes_depend_on_the_contents_alone() -> None:
     """RFC 1952: byte 3 are flags (8: a name follows), bytes 4 to 7 the time."""
-    for kind in ("gz", "zst"):
-        made = []
-        for _ in range(2):
-            target = io.BytesIO()
-            with compressed(target, kind) as stream:  # type: ignore[arg-type]
-                stream.write(b"Ajax\n" * 100)
-            made.append(target.getvalue())
-        assert made[0] == made[1]
-    (gz, zst) = (io.BytesIO(), io.BytesIO())
-    for target, kind in ((gz, "gz"), (zst, "zst")):
-        with compressed(target, kind) as stream:  # type: ignore[arg-type]
-            stream.write(b"Ajax")
-    assert (gz.getvalue()[3], gz.getvalue()[4:8]) == (0, bytes(4))
-    assert gzip.decompress(gz.getvalue()) == b"Ajax"
-    assert zstandard.ZstdDecompressor().decompressobj().decompress(zst.getvalue()) == b"Ajax"
+    target = io.BytesIO()
+    with compressed(target, "gz") as stream:
+        stream.write(b"Ajax")
+    assert (target.getvalue()[3], target.getvalue()[4:8]) == (0, bytes(4))
+    assert gzip.decompress(target.getvalue()) == b"Ajax"
+    target = io.BytesIO()
+    with compressed(target, "zst") as stream:
+        stream.write(b"Ajax")
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(target.getvalue()) == b"Ajax"

@@ -79,7 +79,7 @@ def test_a_score_is_the_mean_of_its_words_probabilities(tagger: Tagger, session:
         wanted = expected(session, words)
         assert [(e.start, e.end, e.label) for e in found] == [row[:3] for row in wanted]
         np.testing.assert_allclose([e.score for e in found], [np.mean(row[3]) for row in wanted], atol=1e-4)
-        wide += sum(max(row[3]) - np.mean(row[3]) > 0.01 for row in wanted)
+        wide += sum(max(row[3]) - float(np.mean(row[3])) > 0.01 for row in wanted)
     assert wide > 10, "where the largest, or the first, is not the mean"
 
 
