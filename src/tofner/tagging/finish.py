@@ -29,7 +29,7 @@ class JobReport:
         output: as the user named it.
         complete: every shard of the job is done, by whichever workers.
         counts: of this worker's shards; of the whole job when it is complete.
-        statistics, page, dead_letters: URIs; of the last two only when they are there.
+        statistics, page, dead_letters: URIs; only of what is there. A worker without shards has no statistics.
     """
 
     output: str
@@ -38,7 +38,7 @@ class JobReport:
     shards: int
     counts: Counts
     seconds: float
-    statistics: str
+    statistics: str | None
     page: str | None
     dead_letters: str | None
 
@@ -51,15 +51,17 @@ def finish_job(job: "Job", worker: Worker, phases: dict[str, float], seconds: fl
     marks = [ledger.counts(n) for n in sorted(done) if complete or worker.takes(n)]
     total = Counts.sum_of(marks)
     own = Counts.sum_of(mark for mark in marks if worker.takes(mark["shard"]))
-    name = f"worker-{worker.index}-of-{worker.count}.json"
+    mine = ledger.path("workers", f"worker-{worker.index}-of-{worker.count}.json")
     if phases:
         about = {"shard": f"{worker.index}/{worker.count}", "seconds": round(seconds, 3), "phases": _rounded(phases)}
-        storage.write_bytes(ledger.path("workers", name), _pretty({**about, **_summary(own, seconds)}))
+        storage.write_bytes(mine, _pretty({**about, **_summary(own, seconds)}))
     page = dead = None
     if complete:
         page, dead = ledger.path("sample.html"), _finish_whole(job, marks, total)
     counts = total if complete else own
-    where = ledger.path("statistics.json") if complete else ledger.path("workers", name)
+    where: str | None = None
+    if complete or storage.exists(mine):
+        where = ledger.path("statistics.json") if complete else mine
     return JobReport(ledger.output, complete, len(done), len(job.shards), counts, seconds, where, page, dead)
 
 

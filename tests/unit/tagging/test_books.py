@@ -286,6 +286,15 @@ def test_a_worker_tells_of_its_own_shards(model: str, lines: Path, tmp_path: Pat
     assert (report.counts.records, report.shards_done, report.shards) == (2, 2, 4)
 
 
+def test_a_worker_without_shards_names_no_statistics(model: str, lines: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    report = run(model, lines, out, shard_bytes=16, shard="6/7")
+    assert (report.statistics, report.shards_done) == (None, 0)
+    for _ in range(2):  # the second time there is nothing left for it
+        report = run(model, lines, out, shard_bytes=16, shard="1/7")
+        assert json.loads(Path(report.statistics).read_bytes())["records"] == 2
+
+
 def test_sentences_without_words_are_passed_on(model: str, tmp_path: Path) -> None:
     (tmp_path / "in.conll").write_text("-DOCSTART- O\n\nNew O\nYork O\n\n-DOCSTART- O\n\nAjax O\n")
     report = run(model, tmp_path / "in.conll", tmp_path / "out")
