@@ -201,7 +201,7 @@ def test_the_queue_counts_what_waits_and_what_was_given_up(tagger: Tagger) -> No
     held = Held(tagger)
 
     async def scenario() -> list[Any]:
-        batcher = serve.Batcher(held, serve.Limits(queue_words=12, group_words=6), serve.Metrics())
+        batcher = serve.Batcher(held, serve.Limits(queue_words=11, group_words=6), serve.Metrics())
         loop = asyncio.get_running_loop()
         rows = ["a b c", "d e", "given up", "f", "g h i"]
         tasks = []
