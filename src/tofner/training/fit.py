@@ -157,6 +157,9 @@ class _ScoringTrainer(Trainer):
         training: Training,
     ) -> None:
         super().__init__(model, arguments, data_collator=collate, train_dataset=examples, eval_dataset=examples)
+        # Token classifiers take **kwargs but ignore the number of items: their loss is a mean, so the mean over
+        # accumulated batches is the Trainer's to make. Believing the signature, it would add them up.
+        self.model_accepts_loss_kwargs = False
         self.task: nn.Module = model
         self.score, self.training_settings = score, training
 

@@ -1,0 +1,301 @@
+"""The fit loop on a model of 30 weights: what each step gets, which epoch is left, and how a killed run goes on."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from tests.tiny_encoder import make_encoder, sentences
+from tofner import storage
+from tofner.settings import Training
+from tofner.stages.runtime import Work
+from tofner.training import checkpoint
+from tofner.training.fit import Examples, Features, fit, pad, prepare_torch, restore_state
+from tofner.training.ner import IGNORED, tag_examples
+
+SIZE, BATCH, EPOCHS = 12, 4, 4
+STEPS = EPOCHS * SIZE // BATCH
+SCRIPT = (0.2, 0.9, 0.9, 0.1)  # the second epoch is the best; the third is only as good
+
+
+class Tiny(nn.Module):
+    """Encoder and head in the form of a fine-tuned model; its loss is a sum of squares."""
+
+    base_model_prefix = "encoder"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.ModuleDict({"linear": nn.Linear(4, 4), "norm": nn.LayerNorm(4), "dropout": nn.Dropout(0.1)})
+        self.head = nn.Linear(4, 1)
+        self.modes: list[bool] = []
+        self.seen: list[list[int]] = []
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        self.modes.append(self.training)
+        self.seen.append(input_ids[:, 0].tolist())
+        hidden = self.encoder["dropout"](self.encoder["norm"](self.encoder["linear"](input_ids.float())))
+        return {"loss": (self.head(hidden).squeeze(-1) - 50.0).square().mean()}
+
+
+@dataclass
+class Steps:
+    """What each optimizer step was given: (learning rate, decay) and gradient of every parameter, by its name."""
+
+    rates: list[dict[str, float]] = field(default_factory=list)
+    decays: list[dict[str, float]] = field(default_factory=list)
+    gradients: list[dict[str, torch.Tensor | None]] = field(default_factory=list)
+
+
+@dataclass
+class Run:
+    model: Tiny
+    steps: Steps
+    metrics: dict[str, float]
+    after_epoch: list[dict[str, torch.Tensor]]
+    score_modes: list[bool]
+    work: Work
+
+
+def weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def work_in(folder: Path) -> Work:
+    """As the runtime makes it; the scratch folder is gone after a kill, the state is not."""
+    scratch = folder / f"scratch-{len(list(folder.glob('scratch-*')))}"
+    scratch.mkdir(parents=True)
+    return Work("ner", str(folder), {}, folder / "output", scratch, str(folder / "state"))
+
+
+@pytest.fixture(autouse=True)
+def _free_determinism() -> Iterator[None]:
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def run_fit(folder: Path, script: tuple[float, ...] = SCRIPT, freeze: float = 0.0, seed: int = 5, **more: Any) -> Run:
+    """Fit the tiny model; a NaN in the script stands for a kill after that epoch's training."""
+    prepare_torch(seed)
+    model, steps, work = Tiny(), Steps(), work_in(folder)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+
+    def before_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        pairs = [(names[id(p)], group) for group in optimizer.param_groups for p in group["params"]]
+        steps.rates.append({name: group["lr"] for name, group in pairs})
+        steps.decays.append({name: group["weight_decay"] for name, group in pairs})
+        gradients = {name: p.grad for name, p in model.named_parameters()}
+        steps.gradients.append({name: None if g is None else g.clone() for name, g in gradients.items()})
+
+    after_epoch: list[dict[str, torch.Tensor]] = []
+    score_modes: list[bool] = []
+    rows = [np.array([i, i % 5, i % 3, 1]) for i in range(1, SIZE + 1)]
+    values = iter(script)
+
+    def score(m: nn.Module) -> dict[str, float]:
+        after_epoch.append(weights(m))
+        score_modes.append(m.training)
+        value = next(values)
+        if math.isnan(value):
+            raise KeyboardInterrupt
+        return {"score": value, "twice": 2 * value}
+
+    settings = Training(learning_rate=0.01, epochs=EPOCHS, batch_size=BATCH, **more)
+    hook = register_optimizer_step_pre_hook(before_step)
+    metrics: dict[str, float] = {}
+    try:
+        examples = Examples(SIZE, lambda i: {"input_ids": rows[i]})
+        metrics = fit(model, examples, lambda batch: pad(batch, {}), score, settings, work, seed, freeze_first=freeze)
+    except KeyboardInterrupt:
+        assert any(map(math.isnan, script))
+    finally:
+        hook.remove()
+    return Run(model, steps, metrics, after_epoch, score_modes, work)
+
+
+def test_the_best_epoch_is_left_and_told(tmp_path: Path) -> None:
+    run = run_fit(tmp_path)
+    assert len(run.after_epoch) == EPOCHS
+    assert equal(weights(run.model), run.after_epoch[1])
+    assert not equal(weights(run.model), run.after_epoch[2])
+    assert {name: run.metrics[name] for name in ("score", "twice", "best_epoch", "epochs")} == {
+        "score": 0.9, "twice": 1.8, "best_epoch": 2.0, "epochs": 4.0
+    }  # fmt: skip
+
+
+def test_a_later_epoch_is_left_if_it_is_better(tmp_path: Path) -> None:
+    run = run_fit(tmp_path, script=(-3.0, -2.0, -2.5, -1.0))
+    assert equal(weights(run.model), run.after_epoch[3])
+    assert run.metrics["best_epoch"] == 4.0
+
+
+def test_scores_are_made_without_dropout_and_training_with_it(tmp_path: Path) -> None:
+    run = run_fit(tmp_path)
+    assert run.score_modes == [False] * EPOCHS
+    assert run.model.modes == [True] * STEPS
+
+
+def schedule(step: int, warm: int) -> float:
+    """BERT's: linear up to the peak, then linear down to 0 at the end."""
+    return step / warm if step < warm else (STEPS - step) / (STEPS - warm)
+
+
+@pytest.mark.parametrize(("head_rate", "peak"), [(0.5, 0.5), (None, 0.01)])
+def test_rates_rise_and_fall_and_the_head_has_its_own(tmp_path: Path, head_rate: float | None, peak: float) -> None:
+    run = run_fit(tmp_path, head_learning_rate=head_rate, warmup=0.25)
+    assert len(run.steps.rates) == STEPS
+    for step, rates in enumerate(run.steps.rates):
+        assert len(rates) == 6
+        for name, rate in rates.items():
+            highest = peak if name.startswith("head.") else 0.01
+            assert rate == pytest.approx(highest * schedule(step, STEPS // 4)), (step, name)
+
+
+def test_matrices_decay_and_biases_and_norms_do_not(tmp_path: Path) -> None:
+    run = run_fit(tmp_path, weight_decay=0.07)
+    for decays in run.steps.decays:
+        assert decays == {
+            "encoder.linear.weight": 0.07, "encoder.linear.bias": 0.0, "encoder.norm.weight": 0.0,
+            "encoder.norm.bias": 0.0, "head.weight": 0.07, "head.bias": 0.0,
+        }  # fmt: skip
+
+
+def norm_of(gradients: dict[str, torch.Tensor | None]) -> float:
+    return math.sqrt(sum(float(g.square().sum()) for g in gradients.values() if g is not None))
+
+
+def test_gradients_are_clipped_to_the_setting(tmp_path: Path) -> None:
+    norms = [norm_of(g) for g in run_fit(tmp_path / "a", max_grad_norm=0.3).steps.gradients]
+    assert norms == pytest.approx([0.3] * STEPS, rel=1e-3)  # the loss is far above: each step is clipped
+    assert min(norm_of(g) for g in run_fit(tmp_path / "b", max_grad_norm=1e6).steps.gradients) > 1.0
+
+
+def test_accumulated_batches_make_one_update(tmp_path: Path) -> None:
+    run = run_fit(tmp_path, gradient_accumulation=3)
+    assert len(run.steps.rates) == EPOCHS
+    assert len(run.model.modes) == STEPS
+    assert [sorted(chain(*run.model.seen[i : i + 3])) for i in range(0, STEPS, 3)] == [list(range(1, 13))] * EPOCHS
+
+
+def test_accumulation_has_the_gradient_of_the_whole_batch(tmp_path: Path) -> None:
+    """The first update of 8 sentences, and of twice 4: transformers' taggers take keyword arguments they ignore."""
+    folder = make_encoder(tmp_path / "e")
+    labels = ["O", *(f"{prefix}-{type_}" for type_ in ("PER", "ORG", "LOC") for prefix in "BI")]
+    items = [(words[:6], tags[:6]) for words, tags in sentences("news", 8)]
+    tokens, tags = [words for words, _ in items], [tags for _, tags in items]
+    found = []
+    for batch_size, accumulation in ((8, 1), (4, 2)):
+        prepare_torch(1)
+        model = checkpoint.load_tagger(folder, labels, "carry")
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        examples, _ = tag_examples(checkpoint.piece_encoder(folder), tokens, tags, labels, 32, 8)
+        settings = Training(
+            learning_rate=0.01, epochs=1, batch_size=batch_size, gradient_accumulation=accumulation, max_grad_norm=1e9
+        )
+        gradients: list[torch.Tensor] = []
+
+        def before_step(*_: Any, model: nn.Module = model, gradients: list[torch.Tensor] = gradients) -> None:
+            gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+
+        hook = register_optimizer_step_pre_hook(before_step)
+        try:
+            work = work_in(tmp_path / str(accumulation))
+            fit(model, examples, lambda b: pad(b, {"labels": IGNORED}), lambda _: {"score": 0.0}, settings, work, 1)
+        finally:
+            hook.remove()
+        assert len(gradients) == 1
+        found.append(gradients[0])
+    torch.testing.assert_close(found[1], found[0], rtol=1e-3, atol=1e-6)
+
+
+def test_a_frozen_encoder_waits_for_its_share_of_the_steps(tmp_path: Path) -> None:
+    run = run_fit(tmp_path, freeze=0.4)
+    waits = math.ceil(0.4 * STEPS)
+    for step, gradients in enumerate(run.steps.gradients):
+        for name, gradient in gradients.items():
+            learns = name.startswith("head.") or step >= waits
+            assert (gradient is not None and bool(gradient.any())) == learns, (step, name)
+    start = run_fit(tmp_path / "other", freeze=0.99, script=(0.1, 0.2, 0.3, 0.4)).after_epoch
+    inside = [name for name in start[0] if name.startswith("encoder.")]
+    assert all(torch.equal(start[0][name], start[2][name]) for name in inside)
+    assert not torch.equal(start[0]["head.weight"], start[2]["head.weight"])
+
+
+def test_the_order_of_examples_is_the_seeds(tmp_path: Path) -> None:
+    first, again, other = (run_fit(tmp_path / str(i), seed=seed) for i, seed in enumerate((5, 5, 6)))
+    assert first.model.seen == again.model.seen
+    assert equal(weights(first.model), weights(again.model))
+    assert first.model.seen != other.model.seen
+    for epoch in range(EPOCHS):
+        rows = first.model.seen[epoch * 3 : epoch * 3 + 3]
+        assert sorted(chain(*rows)) == list(range(1, SIZE + 1))
+
+
+@pytest.mark.parametrize("script", [(0.2, 0.9, math.nan), (0.2, 0.1, math.nan)])
+def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path, script: tuple[float, ...]) -> None:
+    whole = run_fit(tmp_path / "whole", script=(*script[:2], 0.05, 0.15))
+    run_fit(tmp_path / "killed", script)
+    stored = sorted(p.name for p in (tmp_path / "killed" / "state").iterdir() if p.name.startswith("checkpoint-"))
+    assert "checkpoint-6" in stored
+    again = run_fit(tmp_path / "killed", script=(0.05, 0.15))
+    assert again.model.modes == [True] * 6  # two epochs of four were done
+    assert equal(again.after_epoch[-1], whole.after_epoch[-1])
+    assert equal(weights(again.model), weights(whole.model))
+    assert again.metrics["best_epoch"] == whole.metrics["best_epoch"]
+    assert again.metrics["score"] == whole.metrics["score"]
+
+
+def test_the_last_state_is_not_kept(tmp_path: Path) -> None:
+    run_fit(tmp_path)
+    kept = {file.path.split("/")[0] for file in storage.list_files(str(tmp_path / "state"))}
+    assert f"checkpoint-{STEPS // 2}" in kept
+    assert f"checkpoint-{STEPS}" not in kept
+
+
+def test_the_newest_state_is_taken(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    for step in (2, 9, 10):
+        folder = tmp_path / "made" / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        best = "/gone/trainer/checkpoint-2"
+        (folder / "trainer_state.json").write_text(f'{{"best_model_checkpoint": "{best}", "global_step": {step}}}')
+        storage.store_folder(folder, str(state / folder.name))
+    (state / "checkpoint-30").mkdir()  # half written
+    found = restore_state(str(state), tmp_path / "trainer")
+    assert found == str(tmp_path / "trainer" / "checkpoint-10")
+    assert str(tmp_path / "trainer" / "checkpoint-2") in Path(found, "trainer_state.json").read_text()
+    assert restore_state(str(tmp_path / "none"), tmp_path / "empty") is None
+
+
+def test_seed_of_the_weights() -> None:
+    drawn = []
+    for _ in range(2):
+        prepare_torch(77)
+        drawn.append((torch.rand(3), np.random.rand(3)))
+    torch.manual_seed(77)
+    assert torch.equal(drawn[0][0], torch.rand(3))
+    assert torch.equal(drawn[0][0], drawn[1][0])
+    assert (drawn[0][1] == drawn[1][1]).all()
+
+
+def test_padding_is_torchs(tmp_path: Path) -> None:
+    rows: list[Features] = [{"input_ids": np.arange(1, n + 1), "labels": np.arange(n)} for n in (3, 1, 4)]
+    found = pad(rows, {"labels": IGNORED})
+    for name, fill in (("input_ids", 0), ("labels", IGNORED)):
+        tensors = [torch.from_numpy(row[name]) for row in rows]
+        expected = nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=fill)
+        assert torch.equal(found[name], expected)
+    assert found["attention_mask"].tolist() == [[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1]]
