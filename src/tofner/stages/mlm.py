@@ -24,9 +24,10 @@ def run(config: MlmConfig, work: Work) -> Report:
     ]
     source = [s.tokens for s in read_text(corpora / "source_text.parquet")] if settings.source_text else []
     source = cap(source, len(target), config.seed)  # an equal amount (AdaptaBERT, section 3.1)
-    # Held out from the source alone: checkpoints are chosen by source data, here as everywhere.
-    held_out = source[::DEV_SHARE] or target[::DEV_SHARE]
-    kept = [s for i, s in enumerate(source) if i % DEV_SHARE] if source else target
+    # Held out from the source, where there is any: checkpoints are chosen by source data, here as everywhere.
+    pool = source or target
+    held_out = pool[::DEV_SHARE]
+    kept = [s for i, s in enumerate(pool) if i % DEV_SHARE]
     sentences = [*target, *kept] if source else kept
     dev = cap(held_out, settings.max_dev_examples, config.seed)
 
