@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fake_clock import FakeClock
 from tests.loopback import FaultyProxy, ScriptedS3
 from tofner.local_store import BUCKET, LocalStore
 
@@ -45,6 +46,14 @@ def proxy(s3: LocalStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyPro
     with FaultyProxy(s3.endpoint) as server:
         monkeypatch.setenv("S3_ENDPOINT_URL", server.endpoint)
         yield server
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """Storage waits by this clock, which moves only when somebody sleeps."""
+    fake = FakeClock()
+    monkeypatch.setattr("tofner._s3.CLOCK", fake.clock)
+    return fake
 
 
 @pytest.fixture

@@ -4,11 +4,21 @@ import http.client
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
 Matches = Callable[[str, str], bool]  # (method, path with query) -> whether the fault is meant for this request
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it arrived: header names in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
 
 
 class _Server(ThreadingHTTPServer):
@@ -20,10 +30,14 @@ class _Server(ThreadingHTTPServer):
 
 
 class LoopbackServer:
-    """A threaded HTTP server on a free port while the context lasts; `seen` lists (method, path) of its requests."""
+    """A threaded HTTP server on a free port while the context lasts.
+
+    `seen` lists (method, path) of its requests in order of arrival, `requests` the same with headers.
+    """
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str]] = []
+        self.requests: list[Request] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -33,6 +47,8 @@ class LoopbackServer:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length)
                 outer.seen.append((self.command, self.path))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                outer.requests.append(Request(self.command, self.path, headers))
                 outer.answer(self, body)
 
             do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = serve
@@ -86,6 +102,7 @@ class FaultyProxy(LoopbackServer):
     def __init__(self, target: str) -> None:
         super().__init__()
         self._target = str(urlsplit(target).netloc)
+        self.before: Callable[[str, str], object] = lambda method, path: None  # runs before a request is passed on
         self._faults: list[tuple[str, Matches]] = []
         self._lock = threading.Lock()
 
@@ -106,6 +123,7 @@ class FaultyProxy(LoopbackServer):
         return ""
 
     def answer(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        self.before(request.command, request.path)
         fault = self._take(request.command, request.path)
         if fault == "slow_down":
             _reply(request, 503, {}, _error("SlowDown"))

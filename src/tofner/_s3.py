@@ -15,6 +15,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tofner._faults import classify, endpoint, error_code
@@ -24,6 +25,18 @@ T = TypeVar("T")
 
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 8.0
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time and chance as `call` meets them: seconds from any start, a pause in seconds, a number between two."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    uniform: Callable[[float, float], float] = random.uniform
+
+
+CLOCK = Clock()  # of every call that is given none
 
 _lock = threading.Lock()
 _clients: dict[tuple[str | int | None, ...], Any] = {}
@@ -124,16 +137,23 @@ def is_refused(error: BaseException) -> bool:
     return error_code(error) in ("PreconditionFailed", "412")
 
 
-def call(uri: str, action: Callable[[], T], meant: Callable[[BaseException], bool] = lambda _: False) -> T:
+def call(
+    uri: str,
+    action: Callable[[], T],
+    meant: Callable[[BaseException], bool] = lambda _: False,
+    clock: Clock | None = None,
+) -> T:
     """`action()`, tried again with exponential backoff and jitter while its faults may pass.
 
-    Errors for which `meant` holds are part of the caller's protocol and come out as they are.
+    Errors for which `meant` holds are part of the caller's protocol and come out as they are. Without `clock`, it is
+    `CLOCK`.
 
     Raises:
         BadInput: credentials, bucket, key, permission or endpoint are wrong; at once.
         PassingFault: the fault did not pass within the patience.
     """
-    start, patience = time.monotonic(), patience_s()
+    clock = clock or CLOCK
+    start, patience = clock.now(), patience_s()
     tries = 0
     while True:
         try:
@@ -147,9 +167,9 @@ def call(uri: str, action: Callable[[], T], meant: Callable[[BaseException], boo
             if not isinstance(fault, PassingFault):
                 raise fault from error
             tries += 1
-            delay = random.uniform(0.5, 1.0) * min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(tries - 1, 16))
-            spent = time.monotonic() - start
+            delay = clock.uniform(0.5, 1.0) * min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(tries - 1, 16))
+            spent = clock.now() - start
             if spent + delay > patience:
                 text = f"{fault}; gave up after {tries} tries in {spent:.1f} s (TOFNER_STORAGE_PATIENCE_S={patience:g})"
                 raise type(fault)(text) from error
-        time.sleep(delay)
+        clock.sleep(delay)

@@ -7,11 +7,11 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.fake_clock import FakeClock
 from tests.loopback import ScriptedS3
 from tofner import _index, _transfer, storage
 from tofner._index import FolderIndex
@@ -332,22 +332,22 @@ def test_no_local_pointer_update_is_lost(tmp_path: Path) -> None:
         (429, "TooManyRequests"),
     ],
 )
-def test_passing_faults_are_tried_again(scripted_s3: ScriptedS3, status: int, code: str) -> None:
+def test_passing_faults_are_tried_again(scripted_s3: ScriptedS3, clock: FakeClock, status: int, code: str) -> None:
     scripted_s3.says((status, code), (status, code), (200, "there at last"))
     assert storage.read_bytes("s3://b/k") == b"there at last"
     assert len(scripted_s3.seen) == 3
+    assert len(clock.slept) == 2
 
 
-def test_patience_ends(scripted_s3: ScriptedS3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patience_ends(scripted_s3: ScriptedS3, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOFNER_STORAGE_PATIENCE_S", "3")
     scripted_s3.says((503, "SlowDown"))
-    start = time.monotonic()
-    with pytest.raises(PassingFault, match=r"s3://b/k: .*SlowDown.*gave up after \d+ tries") as caught:
+    with pytest.raises(PassingFault, match=r"s3://b/k: .*SlowDown.*gave up after 5 tries in 1\.5 s") as caught:
         storage.read_bytes("s3://b/k")
     assert caught.value.exit_code == 75
-    assert time.monotonic() - start < 9
-    # 0.1, 0.2, 0.4, … s, each halved at most: without growing delays there would be far more tries in three seconds
-    assert 3 <= len(scripted_s3.seen) <= 9
+    # 0.1 + 0.2 + 0.4 + 0.8 s are spent; 1.6 more would go beyond the 3
+    assert clock.slept == pytest.approx([0.1, 0.2, 0.4, 0.8])
+    assert len(scripted_s3.seen) == 5
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,9 @@ def test_patience_ends(scripted_s3: ScriptedS3, monkeypatch: pytest.MonkeyPatch)
         (405, "MethodNotAllowed", "MethodNotAllowed"),
     ],
 )
-def test_lasting_faults_are_bad_input_at_once(scripted_s3: ScriptedS3, status: int, code: str, says: str) -> None:
+def test_lasting_faults_are_bad_input_at_once(
+    scripted_s3: ScriptedS3, clock: FakeClock, status: int, code: str, says: str
+) -> None:
     scripted_s3.says((status, code))
     with pytest.raises(BadInput, match=r"s3://b/k: found .*expected .*;.*") as caught:
         storage.read_bytes("s3://b/k")
@@ -374,6 +376,7 @@ def test_lasting_faults_are_bad_input_at_once(scripted_s3: ScriptedS3, status: i
     assert caught.value.exit_code == 2
     assert isinstance(caught.value, storage.NoSuchObject) == (code == "NoSuchKey")
     assert len(scripted_s3.seen) == 1
+    assert clock.slept == []
 
 
 def test_a_missing_object_is_no_error_where_that_is_the_question(scripted_s3: ScriptedS3) -> None:
@@ -388,13 +391,14 @@ def test_a_missing_object_is_no_error_where_that_is_the_question(scripted_s3: Sc
                 ask("s3://b/k")
 
 
-def test_no_server_at_the_endpoint(monkeypatch: pytest.MonkeyPatch, scripted_s3: ScriptedS3) -> None:
+def test_no_server_at_the_endpoint(
+    monkeypatch: pytest.MonkeyPatch, scripted_s3: ScriptedS3, clock: FakeClock
+) -> None:
     monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9")  # "discard": nothing listens there
     monkeypatch.setenv("TOFNER_STORAGE_PATIENCE_S", "0.5")
-    start = time.monotonic()
-    with pytest.raises(PassingFault, match=r"s3://b/k: http://127\.0\.0\.1:9 cannot be used now"):
+    with pytest.raises(PassingFault, match=r"s3://b/k: http://127\.0\.0\.1:9 cannot be used now.*after 3 tries"):
         storage.read_bytes("s3://b/k")
-    assert time.monotonic() - start < 5
+    assert clock.slept == pytest.approx([0.1, 0.2])
 
 
 @pytest.mark.parametrize("url", ["localhost:8333", "ftp://host", "http://", "http://host:port"])
