@@ -160,7 +160,9 @@ def test_a_file_that_appears_during_the_upload_is_not_lost(small: Path, prefix: 
 # Downloads
 
 
-def test_big_objects_come_in_ranges_of_one_version(folder: Path, prefix: str, proxy: FaultyProxy, tmp_path: Path) -> None:
+def test_big_objects_come_in_ranges_of_one_version(
+    folder: Path, prefix: str, proxy: FaultyProxy, tmp_path: Path
+) -> None:
     """Without an index nothing but the etag tells two versions of an object apart."""
     uri = storage.join(prefix, "big")
     etag = storage.write_bytes(uri, (folder / "big").read_bytes())
@@ -233,7 +235,9 @@ def test_an_index_from_a_bucket_cannot_write_outside(prefix: str, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_removal_begins_with_the_index(small: Path, prefix: str, proxy: FaultyProxy) -> None:
+def test_removal_begins_with_the_index(
+    small: Path, prefix: str, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     uri = storage.join(prefix, "v1")
     storage.store_folder(small, uri)
     storage.remove_folder(uri)
@@ -242,8 +246,8 @@ def test_removal_begins_with_the_index(small: Path, prefix: str, proxy: FaultyPr
     # One that breaks off half-way leaves a folder that nobody takes for whole.
     storage.store_folder(small, uri)
     proxy.break_next(*["slow_down"] * 2, matches=lambda method, path: method == "DELETE" and path.endswith("/b"))
-    with pytest.raises(PassingFault), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TOFNER_STORAGE_PATIENCE_S", "0")
+    monkeypatch.setenv("TOFNER_STORAGE_PATIENCE_S", "0")
+    with pytest.raises(PassingFault):
         storage.remove_folder(uri)
     assert storage.folder_index(uri) is None
     assert [one.path for one in storage.list_files(uri)] == ["sub/b"]

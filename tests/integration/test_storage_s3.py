@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.fake_clock import FakeClock
 from tests.loopback import FaultyProxy
 from tofner import storage
 from tofner.errors import BadInput, PassingFault
@@ -263,19 +263,25 @@ def test_pointers(prefix: str) -> None:
 
 
 def test_no_pointer_update_is_lost_among_threads(prefix: str) -> None:
+    """Four writers, who read the same state before each of their five updates; losers read again."""
     uri = storage.join(prefix, "count.json")
+    together = threading.Barrier(4)
     lost: list[int] = []
 
     def add() -> None:
-        done = 0
-        while done < 10:
+        for _ in range(5):
             found = storage.read_pointer(uri)
-            value, etag = found if found else ({"by": []}, None)
-            try:
-                storage.move_pointer(uri, {"by": [*value["by"], threading.get_ident()]}, etag)
-                done += 1
-            except storage.PointerMoved:
-                lost.append(1)
+            together.wait(60)  # all have read, and nobody has written
+            while True:
+                value, etag = found if found else ({"by": []}, None)
+                try:
+                    storage.move_pointer(uri, {"by": [*value["by"], threading.get_ident()]}, etag)
+                except storage.PointerMoved:
+                    lost.append(1)
+                    found = storage.read_pointer(uri)
+                else:
+                    break
+            together.wait(60)  # all have written
 
     threads = [threading.Thread(target=add) for _ in range(4)]
     for thread in threads:
@@ -284,8 +290,8 @@ def test_no_pointer_update_is_lost_among_threads(prefix: str) -> None:
         thread.join()
     found = storage.read_pointer(uri)
     assert found is not None
-    assert sorted(found[0]["by"].count(ident) for ident in set(found[0]["by"])) == [10, 10, 10, 10]
-    assert lost, "the threads never met, so the test showed nothing"
+    assert sorted(found[0]["by"].count(ident) for ident in set(found[0]["by"])) == [5, 5, 5, 5]
+    assert len(lost) >= 5 * 3, "of four who read the same state, one may win"
 
 
 def test_a_pointer_moves_once_though_the_answer_is_lost(prefix: str, proxy: FaultyProxy) -> None:
@@ -373,8 +379,9 @@ def test_the_server_compares_checksums(prefix: str, monkeypatch: pytest.MonkeyPa
 # Faults that last
 
 
-def test_wrong_credentials_and_buckets(folder: Path, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    start = time.monotonic()
+def test_wrong_credentials_and_buckets(
+    folder: Path, prefix: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     storage.write_bytes(storage.join(prefix, "x"), b"x")
     calls: list[Callable[[str], object]] = [
         storage.read_bytes,
@@ -398,48 +405,46 @@ def test_wrong_credentials_and_buckets(folder: Path, prefix: str, monkeypatch: p
                 with pytest.raises(BadInput, match=r"s3://.*credentials that .* refuses .*AWS_ACCESS_KEY_ID"):
                     call(storage.join(prefix, "x"))
     assert storage.read_bytes(storage.join(prefix, "x")) == b"x"
-    assert time.monotonic() - start < 30  # no patience with these
+    assert clock.slept == []  # no patience with these
 
 
 # Kills
 
 
-def test_the_server_dies_in_mid_upload_and_the_upload_goes_on(folder: Path, own_s3: LocalStore, tmp_path: Path) -> None:
-    uri = "s3://tofner/models/v1"
-    half = threading.Event()
-    result: list[object] = []
+def dies_once(server: LocalStore, clock: FakeClock) -> Callable[[int, int], None]:
+    """A progress callback that kills the server after a third of the bytes; it is back when the client has waited."""
+    killed: list[int] = []
+
+    def restart() -> None:
+        clock.while_asleep = lambda: None
+        server.stop()
+        server.start()
+        assert server.pid != killed[0]
 
     def progress(done: int, total: int) -> None:
-        if 3 * done > total:
-            half.set()
+        if 3 * done > total and not killed:
+            killed.append(server.pid)
+            clock.while_asleep = restart
+            os.kill(server.pid, signal.SIGKILL)
 
-    def store() -> None:
-        try:
-            result.append(storage.store_folder(folder, uri, progress))
-        except Exception as error:
-            result.append(error)
+    return progress
 
-    thread = threading.Thread(target=store)
-    thread.start()
-    assert half.wait(60)
-    old = own_s3.pid
-    own_s3.kill()
-    assert not result, "the upload ended before the kill"
-    time.sleep(0.5)
-    own_s3.start()
-    assert own_s3.pid != old
-    thread.join(60)
-    assert isinstance(result[0], storage.FolderIndex), result
+
+def test_the_server_dies_in_mid_upload_and_the_upload_goes_on(
+    folder: Path, own_s3: LocalStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    uri = "s3://tofner/models/v1"
+    storage.store_folder(folder, uri, dies_once(own_s3, clock))
+    assert clock.slept, "nobody met the dead server"
     assert contents(storage.fetch_folder(uri, tmp_path / "dest")) == contents(folder)
 
 
 def test_the_server_dies_and_a_later_try_ends_whole(
-    folder: Path, own_s3: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, own_s3: LocalStore, clock: FakeClock, tmp_path: Path
 ) -> None:
     earlier, uri = "s3://tofner/models/v0", "s3://tofner/models/v1"
     acknowledged = storage.store_folder(make_folder(tmp_path / "earlier", 7), earlier)
     etag = storage.move_pointer("s3://tofner/models/latest.json", {"version": "v0"}, None)
-    monkeypatch.setenv("TOFNER_STORAGE_PATIENCE_S", "1")
     killed: list[int] = []
 
     def kill(done: int, total: int) -> None:
@@ -452,7 +457,6 @@ def test_the_server_dies_and_a_later_try_ends_whole(
     assert caught.value.exit_code == 75
     own_s3.stop()
     own_s3.start()
-    monkeypatch.delenv("TOFNER_STORAGE_PATIENCE_S")
 
     assert storage.folder_index(uri) is None
     with pytest.raises(BadInput, match=r"no _index\.json"):
@@ -465,38 +469,33 @@ def test_the_server_dies_and_a_later_try_ends_whole(
     assert contents(storage.fetch_folder(uri, tmp_path / "dest")) == contents(folder)
 
 
-def test_the_server_dies_in_mid_download(folder: Path, own_s3: LocalStore, tmp_path: Path) -> None:
+def test_the_server_dies_in_mid_download(
+    folder: Path, own_s3: LocalStore, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOFNER_STORAGE_THREADS", "2")  # so that parts are left to fetch after the kill
     uri = "s3://tofner/models/v1"
     storage.store_folder(folder, uri)
-    restarts: list[threading.Timer] = []
-
-    def restart() -> None:
-        own_s3.stop()
-        own_s3.start()
-
-    def kill(done: int, total: int) -> None:
-        if not restarts:
-            os.kill(own_s3.pid, signal.SIGKILL)
-            restarts.append(threading.Timer(0.5, restart))
-            restarts[0].start()
-
-    dest = storage.fetch_folder(uri, tmp_path / "dest", progress=kill)
-    restarts[0].join()
+    dest = storage.fetch_folder(uri, tmp_path / "dest", progress=dies_once(own_s3, clock))
+    assert clock.slept, "nobody met the dead server"
     assert contents(dest) == contents(folder)
 
 
 def test_the_client_dies_in_mid_upload(folder: Path, prefix: str, tmp_path: Path) -> None:
     uri = storage.join(prefix, "v1")
     code = (
-        "import sys, time; from pathlib import Path; from tofner import storage\n"
+        "import sys; from pathlib import Path; from tofner import storage\n"
         "def tell(done, total):\n"
         "    print(done, flush=True)\n"
-        "    time.sleep(0.2)\n"
+        "    if done > 10 * 2**20:\n"
+        "        sys.stdin.read()  # stands still until it is killed\n"
         "storage.store_folder(Path(sys.argv[1]), sys.argv[2], tell)"
     )
     environment = {**os.environ, "TOFNER_STORAGE_THREADS": "1"}
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(folder), uri], stdout=subprocess.PIPE, env=environment
+        [sys.executable, "-c", code, str(folder), uri],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
     ) as child:
         assert child.stdout is not None
         for line in child.stdout:

@@ -1,9 +1,10 @@
 """`tofner.storage` on local folders, its URIs, and what each fault means. No S3 server needed."""
 
+import fcntl
+import hashlib
 import itertools
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ import pytest
 
 from tests.fake_clock import FakeClock
 from tests.loopback import ScriptedS3
-from tofner import _index, _transfer, storage
+from tofner import _index, _pointers, _transfer, storage
 from tofner._index import FolderIndex
 from tofner.errors import BadInput, PassingFault
 
@@ -109,6 +110,24 @@ def test_a_write_that_fails_leaves_the_old_contents(tmp_path: Path, monkeypatch:
     assert contents(tmp_path) == {"x": b"old"}
 
 
+def test_a_write_is_no_half_before_its_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash at the last moment: whoever looks finds the old contents whole, and the new ones in a file apart."""
+    uri = str(tmp_path / "x")
+    storage.write_bytes(uri, b"old")
+    met: list[dict[str, bytes]] = []
+
+    def crash(temporary: Path, target: Path) -> Path:
+        met.append({"temporary": temporary.read_bytes(), "target": target.read_bytes()})
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", crash)
+        with pytest.raises(PassingFault, match="Input/output error"):
+            storage.write_bytes(uri, b"new and longer")
+    assert met == [{"temporary": b"new and longer", "target": b"old"}]
+    assert contents(tmp_path) == {"x": b"old"}
+
+
 def test_missing_file_and_folder_in_place_of_file(tmp_path: Path) -> None:
     with pytest.raises(storage.NoSuchObject, match=r"nothing\.bin: found no such file"):
         storage.read_bytes(str(tmp_path / "nothing.bin"))
@@ -187,6 +206,20 @@ def test_a_failed_local_store_shows_nothing(folder: Path, tmp_path: Path, monkey
     assert not list((tmp_path / "models").iterdir())
 
 
+def test_a_local_folder_appears_whole(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to its last moment nothing stands at the target."""
+    target, seen = tmp_path / "models" / "v1", []
+    real = Path.rename
+
+    def look(temporary: Path, to: Path) -> Path:
+        seen.append((target.exists(), sorted(contents(temporary))))
+        return real(temporary, to)
+
+    monkeypatch.setattr(Path, "rename", look)
+    storage.store_folder(folder, str(target))
+    assert seen == [(False, ["_index.json", "a.txt", "empty", "sub/deep/ünï.bin"])]
+
+
 def test_a_file_that_changes_meanwhile_is_noticed(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,10 +271,18 @@ def test_revision_follows_contents_and_names(folder: Path, tmp_path: Path) -> No
     second = storage.revision(str(folder))
     (folder / "b.txt").write_bytes(b"alphb")
     assert len({first, second, storage.revision(str(folder))}) == 3
-    one = storage.revision(str(folder / "b.txt"))
-    assert re.fullmatch("[0-9a-f]{64}", one)
+    assert storage.revision(str(folder / "b.txt")) == hashlib.sha256(b"alphb").hexdigest()
     with pytest.raises(BadInput):
         storage.revision(str(tmp_path / "nowhere"))
+
+
+def test_the_digest_is_over_sorted_paths_and_contents(tmp_path: Path) -> None:
+    """By the formula of the docs: a line `path NUL sha256` a file, sorted by path."""
+    for path, data in (("b", b"1"), ("a/c", b"2"), ("a-d", b"3")):
+        storage.write_bytes(str(tmp_path / "in" / path), data)
+    lines = [(path, hashlib.sha256(data).hexdigest()) for path, data in (("a-d", b"3"), ("a/c", b"2"), ("b", b"1"))]
+    text = "".join(f"{path}\0{total}\n" for path, total in lines)
+    assert storage.revision(str(tmp_path / "in")) == hashlib.sha256(text.encode()).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -288,6 +329,23 @@ def test_pointers_move_only_from_where_they_were_read(tmp_path: Path) -> None:
     storage.write_bytes(uri, b"[1]")
     with pytest.raises(BadInput, match="a JSON object"):
         storage.read_pointer(uri)
+
+
+def test_a_local_pointer_is_written_under_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri, held = str(tmp_path / "latest.json"), []
+    real = _pointers.write_local
+
+    def look(path: Path, data: bytes) -> None:
+        with path.with_name(".latest.json.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held.append(True)
+        real(path, data)
+
+    monkeypatch.setattr("tofner._pointers.write_local", look)
+    storage.move_pointer(uri, {"version": "1"}, None)
+    assert held == [True]
 
 
 def test_no_local_pointer_update_is_lost(tmp_path: Path) -> None:
@@ -391,9 +449,7 @@ def test_a_missing_object_is_no_error_where_that_is_the_question(scripted_s3: Sc
                 ask("s3://b/k")
 
 
-def test_no_server_at_the_endpoint(
-    monkeypatch: pytest.MonkeyPatch, scripted_s3: ScriptedS3, clock: FakeClock
-) -> None:
+def test_no_server_at_the_endpoint(monkeypatch: pytest.MonkeyPatch, scripted_s3: ScriptedS3, clock: FakeClock) -> None:
     monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9")  # "discard": nothing listens there
     monkeypatch.setenv("TOFNER_STORAGE_PATIENCE_S", "0.5")
     with pytest.raises(PassingFault, match=r"s3://b/k: http://127\.0\.0\.1:9 cannot be used now.*after 3 tries"):

@@ -1,4 +1,4 @@
-"""The one rule by which calls are tried again: how long, how often, and after which faults. By a clock of the test's."""
+"""The one rule by which calls are tried again: how long, how often, and after which faults. No test waits."""
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -101,7 +101,13 @@ def test_what_the_caller_waits_for_and_bugs_come_out_as_they_are() -> None:
 
 
 # What each code means, from the list in the S3 API reference, section "Error responses".
-PASSING = {"SlowDown": 503, "InternalError": 500, "ServiceUnavailable": 503, "RequestTimeout": 400, "OperationAborted": 409}
+PASSING = {
+    "SlowDown": 503,
+    "InternalError": 500,
+    "ServiceUnavailable": 503,
+    "RequestTimeout": 400,
+    "OperationAborted": 409,
+}
 LASTING = {"AccessDenied": 403, "NoSuchBucket": 404, "NoSuchKey": 404, "InvalidAccessKeyId": 403, "NotImplemented": 501}
 
 
