@@ -1,0 +1,249 @@
+"""Algorithm 1 through the real components, each with its real stage below it, on a tiny encoder and tiny corpora.
+
+What `kfp` does between them is left out: artifacts are its own classes, over files below a temporary folder.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kfp import dsl
+
+from components.evaluate import evaluate
+from components.export import export
+from components.gold import gold
+from components.keep import keep
+from components.mlm import mlm
+from components.mrc import mrc
+from components.ner import ner
+from components.plan import plan
+from components.prepare import prepare
+from components.pseudo_label import pseudo_label
+from components.publish import publish
+from components.report import report
+from tests.tiny_encoder import make_data, make_encoder, make_preset, sentences
+from tofner import storage
+from tofner.tagging import Tagger
+
+pytestmark = pytest.mark.integration
+
+STAGES = (prepare, gold, mlm, mrc, ner, pseudo_label, evaluate, export, report, publish)
+KINDS = {
+    kind.schema_title: kind for kind in (dsl.Model, dsl.Metrics, dsl.ClassificationMetrics, dsl.Markdown, dsl.HTML)
+}
+
+
+def artifacts_of(component: Any, folder: Path) -> dict[str, Any]:
+    """An empty artifact of its declared kind for each that the component declares, with files below `folder`."""
+    declared = {name: output.type.partition("@")[0] for name, output in component.component_spec.outputs.items()}
+    return {
+        name: KINDS[kind](name=name, uri=str(folder / name)) for name, kind in declared.items() if kind in KINDS
+    }
+
+
+def call(component: Any, **arguments: Any) -> Any:
+    """What `kfp`'s executor does: several outputs come by the names that the component declares."""
+    returned = component.python_func(**arguments)
+    names = component.python_func.__annotations__["return"]
+    return names(*returned) if isinstance(returned, tuple) else returned
+
+
+@dataclass
+class Task:
+    """One call of a component, what it returned, and the result that its stage left in the store."""
+
+    name: str
+    inputs: dict[str, str]
+    artifacts: dict[str, Any]
+    returned: Any
+    result: str
+
+    def said(self, name: str = "report.json") -> Any:
+        return json.loads(storage.read_bytes(storage.join(self.result, name)))
+
+    def text(self, name: str) -> str:
+        path = Path(self.result, name)
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+@dataclass
+class Run:
+    root: Path
+    tasks: list[Task] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.data, self.store = str(make_data(self.root / "data")), str(self.root / "store")
+        preset = make_preset(self.root / "preset.yaml", make_encoder(self.root / "encoder"))
+        self.plan = plan.python_func(str(preset), self.data, self.store, "", 1, 2019, [], "tiny-tagger")
+
+    def do(self, component: Any, settings: str = "", **inputs: str) -> Any:
+        name = component.component_spec.name.replace("-", "_")
+        results = self.root / "store" / "work" / name
+        before = set(results.iterdir()) if results.is_dir() else set()
+        artifacts = artifacts_of(component, self.root / "artifacts" / f"{len(self.tasks)}")
+        told = getattr(self.plan, settings or name)
+        returned = call(component, settings=told, store=self.store, **inputs, **artifacts)
+        (new,) = set(results.iterdir()) - before
+        self.tasks.append(Task(name, inputs, artifacts, returned, str(new)))
+        return returned
+
+    def of(self, name: str) -> list[Task]:
+        return [task for task in self.tasks if task.name == name]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """T = 1, in the order of `pipelines.tof`."""
+    r = Run(tmp_path_factory.mktemp("seams"))
+    corpora, test = r.do(prepare, data=r.data), r.do(gold, data=r.data)
+    assert (r.plan.use_mlm, r.plan.use_mrc, r.plan.use_pseudo, r.plan.iterations) == (True, True, True, 1)
+    theta_mrc = g_head = r.do(mrc, corpora=corpora, model=r.do(mlm, corpora=corpora, model=r.plan.encoder))
+    theta_ner = r.do(ner, corpora=corpora, model=theta_mrc)
+    scores = r.do(evaluate, gold=test, model=theta_ner).scores
+    labels = r.do(pseudo_label, corpora=corpora, model=theta_ner)
+    theta_ner = r.do(ner, "pseudo_ner", corpora=corpora, model=theta_ner, pseudo=labels, head=theta_ner)
+    scores = r.do(evaluate, gold=test, model=theta_ner, earlier=scores).scores
+    labels = r.do(pseudo_label, corpora=corpora, model=theta_ner)
+    theta_mrc = r.do(mrc, "loop_mrc", corpora=corpora, model=theta_ner, pseudo=labels, head=g_head)
+    theta_ner = r.do(ner, "loop_ner", corpora=corpora, model=theta_mrc, pseudo=labels, head=theta_ner)
+    scores = r.do(evaluate, gold=test, model=theta_ner, earlier=scores).scores
+    theta_ner, scores, _ = keep.python_func(theta_ner, scores, theta_mrc)  # round 2 is not entered
+    onnx = r.do(export, corpora=corpora, model=theta_ner)
+    told = r.do(report, model=theta_ner, export=onnx, scores=scores)
+    r.do(publish, export=onnx, model=theta_ner, report=told)
+    return r
+
+
+NAMES = [component.component_spec.name.replace("-", "_") for component in STAGES]
+
+
+def check_model(task: Task, artifact: Any, content: str) -> None:
+    assert content == task.returned
+    assert artifact.metadata["uri"] == task.returned
+    assert storage.folder_index(content) is not None, "the artifact leads to a stored folder"
+
+
+def check_metrics(task: Task, artifact: Any, content: str) -> None:
+    assert json.loads(content) == artifact.metadata
+    assert json.loads(content).items() >= task.said()["metrics"].items()
+
+
+def check_confusion(task: Task, artifact: Any, content: str) -> None:
+    said = task.said()["confusion"]
+    assert json.loads(content) == said
+    shown = artifact.metadata["confusionMatrix"]
+    assert [row["row"] for row in shown["rows"]] == said["matrix"]
+    assert [one["displayName"] for one in shown["annotationSpecs"]] == said["labels"]
+
+
+def check_markdown(task: Task, artifact: Any, content: str) -> None:
+    assert content == task.text("report.md")
+
+
+def check_html(task: Task, artifact: Any, content: str) -> None:
+    assert content == task.text("report.html")
+
+
+CHECKS: dict[type, Callable[[Task, Any, str], None]] = {
+    dsl.Model: check_model,
+    dsl.Metrics: check_metrics,
+    dsl.ClassificationMetrics: check_confusion,
+    dsl.Markdown: check_markdown,
+    dsl.HTML: check_html,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_artifact_holds_what_the_stage_reports(run: Run, name: str) -> None:
+    assert run.of(name)
+    for task in run.of(name):
+        for artifact in task.artifacts.values():
+            CHECKS[type(artifact)](task, artifact, Path(artifact.path).read_text(encoding="utf-8"))
+
+
+# Components that declare an artifact which their stage never fills.
+EMPTY = {"prepare", "gold", "pseudo_label", "evaluate", "publish"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="declared, never filled"))
+        if name in EMPTY
+        else name
+        for name in NAMES
+    ],
+)
+def test_no_artifact_is_empty(run: Run, name: str) -> None:
+    empty = [
+        (task.name, artifact.name)
+        for task in run.of(name)
+        for artifact in task.artifacts.values()
+        if Path(artifact.path).read_text(encoding="utf-8").strip() in ("", "{}", "null")
+    ]
+    assert empty == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_result_names_the_inputs_it_was_given(run: Run, name: str) -> None:
+    """From component to stage nothing is lost, swapped or made up."""
+    for task in run.of(name):
+        manifest = task.said("manifest.json")
+        assert manifest["stage"] == name
+        assert manifest["inputs"] == {one: uri for one, uri in task.inputs.items() if one != "earlier"}
+
+
+def test_scores_come_in_order_to_the_report(run: Run) -> None:
+    scored = run.of("evaluate")
+    assert run.of("report")[0].inputs["scores"].split() == [task.returned.uri for task in scored]
+    told = run.of("report")[0].said("run.json")
+    f1 = {row["name"]: row["f1"] for row in told["rows"] if row["f1"] is not None}
+    names = ("ner", "pseudo_ner", "ner 1")
+    assert f1 == {name: task.said()["metrics"]["f1"] for name, task in zip(names, scored, strict=True)}
+    assert told["final"] == scored[-1].said()
+    models = {row["name"]: row["uri"] for row in told["rows"]}
+    assert [models[name] for name in names] == [task.returned for task in run.of("ner")]
+    assert [task.inputs["model"] for task in scored] == [task.returned for task in run.of("ner")]
+
+
+def test_reported_scores_are_those_of_the_predictions(run: Run) -> None:
+    """By seqeval from what `evaluate` wrote and the gold corpus as it was made, apart from the stages' own readers."""
+    from seqeval.metrics import f1_score
+    from seqeval.scheme import IOB2
+
+    truth = [tags for _, tags in sentences("posts", 8, offset=57)]
+    for task in run.of("evaluate"):
+        blocks = task.text("predicted.conll").strip().split("\n\n")
+        found = [[line.split()[-1] for line in block.splitlines()] for block in blocks]
+        assert task.said()["metrics"]["f1"] == pytest.approx(f1_score(truth, found, mode="strict", scheme=IOB2))
+        assert task.said()["counts"]["sentences"] == len(truth)
+
+
+def test_what_was_published_is_the_last_tagger(run: Run) -> None:
+    (task,) = run.of("publish")
+    published, last = Path(task.returned), Path(run.of("ner")[-1].returned)
+    weights = "model.safetensors"
+    assert (published / "checkpoint" / weights).read_bytes() == (last / weights).read_bytes()
+    assert (published / "labels.json").read_bytes() == (last / "labels.json").read_bytes()
+    assert (published / "model.onnx").read_bytes() == Path(run.of("export")[0].returned, "model.onnx").read_bytes()
+    assert json.loads((published.parent / "latest.json").read_text()) == {"version": published.name}
+    words = [tokens for tokens, _ in sentences("posts", 8, offset=57)]
+    blocks = run.of("evaluate")[-1].text("predicted.conll").strip().split("\n\n")
+    expected = [sum(line.split()[-1].startswith("B-") for line in block.splitlines()) for block in blocks]
+    with Tagger.load(published.parent) as tagger:
+        assert [len(row) for row in tagger.tag(words)] == expected
+
+
+def test_the_same_calls_again_do_nothing_and_say_the_same(run: Run, tmp_path: Path) -> None:
+    before = sorted(path for path in (run.root / "store").rglob("*") if path.is_file())
+    for task, settings in ((run.of("ner")[0], "ner"), (run.of("evaluate")[-1], "evaluate")):
+        component = {"ner": ner, "evaluate": evaluate}[task.name]
+        artifacts = artifacts_of(component, tmp_path / task.name)
+        told = getattr(run.plan, settings)
+        assert call(component, settings=told, store=run.store, **task.inputs, **artifacts) == task.returned
+        for name, artifact in artifacts.items():
+            assert Path(artifact.path).read_bytes() == Path(task.artifacts[name].path).read_bytes()
+    assert sorted(path for path in (run.root / "store").rglob("*") if path.is_file()) == before
