@@ -39,9 +39,7 @@ KINDS = {
 def artifacts_of(component: Any, folder: Path) -> dict[str, Any]:
     """An empty artifact of its declared kind for each that the component declares, with files below `folder`."""
     declared = {name: output.type.partition("@")[0] for name, output in component.component_spec.outputs.items()}
-    return {
-        name: KINDS[kind](name=name, uri=str(folder / name)) for name, kind in declared.items() if kind in KINDS
-    }
+    return {name: KINDS[kind](name=name, uri=str(folder / name)) for name, kind in declared.items() if kind in KINDS}
 
 
 def call(component: Any, **arguments: Any) -> Any:
