@@ -231,6 +231,7 @@ def test_what_was_published_is_the_last_tagger(run: Run) -> None:
     words = [tokens for tokens, _ in sentences("posts", 8, offset=57)]
     blocks = run.of("evaluate")[-1].text("predicted.conll").strip().split("\n\n")
     expected = [sum(line.split()[-1].startswith("B-") for line in block.splitlines()) for block in blocks]
+    assert any(expected)
     with Tagger.load(published.parent) as tagger:
         assert [len(row) for row in tagger.tag(words)] == expected
 

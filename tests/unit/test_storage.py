@@ -157,6 +157,16 @@ def test_open_read_seeks_within_its_range(tmp_path: Path) -> None:
         storage.open_read(str(tmp_path / "x"), 5, 4)
 
 
+def test_a_file_that_shrinks_while_it_is_read_does_not_just_end(tmp_path: Path, clock: FakeClock) -> None:
+    (tmp_path / "x").write_bytes(b"x" * 3 * 2**20)
+    with storage.open_read(str(tmp_path / "x")) as stream:
+        assert stream.read(10) == b"x" * 10
+        os.truncate(tmp_path / "x", 2 * 2**20)
+        with pytest.raises(PassingFault, match="ended 1048576 bytes early"):
+            stream.read()
+    assert sum(clock.slept) > 50  # a file that somebody writes anew would have been met again
+
+
 def test_list_files(folder: Path) -> None:
     (folder / "_index.json").write_text("{}")
     listed = storage.list_files(str(folder))
