@@ -38,7 +38,7 @@ def question(tokens: list[str], *answers: tuple[int, int]) -> MrcExample:
 
 
 QUESTIONS = [
-    question(["lol", "Anna", "Berg", "xq", "Tom", "rn"], (1, 3), (4, 5)),
+    question(["lol", "Anna", "Berg", "xq", "Tom", "rn"], (1, 4), (4, 5)),
     question(["shares", "of", "Acme", "Corp", "fell", "in", "Oslo", "."]),
     question(["@x", "hate", "Lee", "Wong", "??"], (2, 4)),
 ]
@@ -118,6 +118,15 @@ def match_logit(heads: dict[str, np.ndarray], first: np.ndarray, last: np.ndarra
 def batch_of(folder: Path) -> dict[str, torch.Tensor]:
     features, _ = span_examples(checkpoint.piece_encoder(folder), QUESTIONS, WIDE)
     return collate([features[i] for i in range(len(features))])
+
+
+def test_padding_counts_in_no_loss(folder: Path) -> None:
+    features, _ = span_examples(checkpoint.piece_encoder(folder), [QUESTIONS[0], question(["Tom"], (0, 1))], WIDE)
+    batch = collate([features[0], features[1]])
+    padded = batch["attention_mask"] == 0
+    assert padded.any()
+    for name in ("starts", "ends", "spans"):
+        assert (batch[name][padded] == IGNORED).all(), name
 
 
 def test_loss_is_cross_entropy_of_starts_and_ends_over_the_context(folder: Path) -> None:
