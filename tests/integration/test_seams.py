@@ -30,6 +30,8 @@ from tofner.tagging import Tagger
 
 pytestmark = pytest.mark.integration
 
+# So that every tagger finds some entities of the target, and each another share.
+OVERRIDES = ["stages.ner.epochs=16", "stages.ner.max_train_examples=18"]
 STAGES = (prepare, gold, mlm, mrc, ner, pseudo_label, evaluate, export, report, publish)
 KINDS = {
     kind.schema_title: kind for kind in (dsl.Model, dsl.Metrics, dsl.ClassificationMetrics, dsl.Markdown, dsl.HTML)
@@ -75,7 +77,7 @@ class Run:
     def __post_init__(self) -> None:
         self.data, self.store = str(make_data(self.root / "data")), str(self.root / "store")
         preset = make_preset(self.root / "preset.yaml", make_encoder(self.root / "encoder"))
-        self.plan = plan.python_func(str(preset), self.data, self.store, "", 1, 2019, [], "tiny-tagger")
+        self.plan = plan.python_func(str(preset), self.data, self.store, "", 1, 2019, OVERRIDES, "tiny-tagger")
 
     def do(self, component: Any, settings: str = "", **inputs: str) -> Any:
         name = component.component_spec.name.replace("-", "_")

@@ -165,10 +165,11 @@ def test_a_twin_that_was_faster_wins(double: Double, tmp_path: Path) -> None:
 def test_a_result_that_cannot_be_stored_is_an_error(
     double: Double, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file stands where the result should go: bad input, but no twin."""
+    """A file stands where the result should go: bad input, but no twin. The training goes on from its state next time."""
     blocked = tmp_path / "work" / "gold"
     double.meanwhile = lambda work: blocked.parent.mkdir() or blocked.write_text("in the way")
     with pytest.raises(SystemExit) as stopped:
         do(tmp_path)
     assert stopped.value.code == 2
     assert "work/gold" in capsys.readouterr().err
+    assert [one.path for one in storage.list_files(double.works[0].state)] == ["checkpoint-1"]
