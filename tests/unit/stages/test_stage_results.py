@@ -165,7 +165,7 @@ def test_a_twin_that_was_faster_wins(double: Double, tmp_path: Path) -> None:
 def test_a_result_that_cannot_be_stored_is_an_error(
     double: Double, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file stands where the result should go: bad input, but no twin. The training goes on from its state next time."""
+    """A file stands where the result should go: bad input, but no twin. Its training state stays for the next try."""
     blocked = tmp_path / "work" / "gold"
     double.meanwhile = lambda work: blocked.parent.mkdir() or blocked.write_text("in the way")
     with pytest.raises(SystemExit) as stopped:
