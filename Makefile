@@ -35,7 +35,7 @@ compile: $(VENV)/dev.stamp ## the graph as build/tof.yaml; REVISION and REGISTRY
 	$(BIN)/tofner compile --out build --revision "$(REVISION)" --registry "$(REGISTRY)" $(ARGS)
 
 golden: $(VENV)/dev.stamp ## write tests/golden/*.yaml and surface.json, docs/pipeline.svg and docs/settings.md anew
-	$(BIN)/python -m pipelines.compile
+	$(BIN)/python -m tofner_kubeflow.pipelines.compile
 	$(BIN)/python docs/make_settings.py
 	$(BIN)/python -m tests.golden.surface
 

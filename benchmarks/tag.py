@@ -206,9 +206,9 @@ def operations(folder: Path, texts: list[str]) -> tuple[int, float]:
     """Pieces of the texts with special tokens, and GFLOP of the weights' products for all of them."""
     import onnx
 
-    from tofner.data.segment import segment
     from tofner.tagging import Tagger
-    from tofner.tagging.texts import to_words
+    from tofner.tagging.engine.texts import to_words
+    from tofner.words.segment import segment
 
     tagger = Tagger.load(folder)
     pieces = sum(tagger.prepare([to_words(text)]).pieces for text in texts if segment(text))

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from tofner import storage
-from tofner.local_store import BUCKET, LocalStore
+from tofner.storage import BUCKET, LocalStore
 
 WORDS = "Angela Merkel met Obama in New York , said Reuters . The U.N. envoy left Madrid for Berlin on Monday".split()
 _JOB = "import sys; from tofner.tagging import tag_job; tag_job(*sys.argv[1:4], quiet=True, threads=1, {})"

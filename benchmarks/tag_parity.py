@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tofner.data.spans import tags_to_spans
-from tofner.data.windows import plan_windows
+from tofner.words.spans import tags_to_spans
+from tofner.words.windows import plan_windows
 
 Span = tuple[int, int, str]
 

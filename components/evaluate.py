@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from components.images import TRAINER
+from tofner_kubeflow.components.images import TRAINER
 
 
 @dsl.component(base_image=TRAINER, install_kfp_package=False)
@@ -33,8 +33,8 @@ def evaluate(
     Returns:
         `uri` of the scores, and `scores`: `earlier` with that URI added.
     """
-    from components.artifacts import fill
     from tofner.stages import execute
+    from tofner_kubeflow.components.artifacts import fill
 
     result = execute("evaluate", store, settings, {"gold": gold, "model": model})
     fill(result, metrics=metrics, confusion=confusion, markdown=markdown)

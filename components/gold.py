@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import TRAINER
+from tofner_kubeflow.components.images import TRAINER
 
 
 @dsl.component(base_image=TRAINER, install_kfp_package=False)
@@ -23,8 +23,8 @@ def gold(
     Returns:
         URI of the folder of labelled test sentences.
     """
-    from components.artifacts import fill
     from tofner.stages import execute
+    from tofner_kubeflow.components.artifacts import fill
 
     result = execute("gold", store, settings, {"data": data})
     fill(result, metrics=metrics)

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import TRAINER
+from tofner_kubeflow.components.images import TRAINER
 
 
 @dsl.component(base_image=TRAINER, install_kfp_package=False)
@@ -27,8 +27,8 @@ def mlm(
     Returns:
         URI of the adapted encoder.
     """
-    from components.artifacts import fill
     from tofner.stages import execute
+    from tofner_kubeflow.components.artifacts import fill
 
     result = execute("mlm", store, settings, {"corpora": corpora, "model": model})
     fill(result, model=trained, metrics=metrics)

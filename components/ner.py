@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import TRAINER
+from tofner_kubeflow.components.images import TRAINER
 
 
 @dsl.component(base_image=TRAINER, install_kfp_package=False)
@@ -31,8 +31,8 @@ def ner(
     Returns:
         URI of the tagger.
     """
-    from components.artifacts import fill
     from tofner.stages import execute
+    from tofner_kubeflow.components.artifacts import fill
 
     result = execute("ner", store, settings, {"corpora": corpora, "model": model, "pseudo": pseudo, "head": head})
     fill(result, model=trained, metrics=metrics)

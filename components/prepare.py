@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import TRAINER
+from tofner_kubeflow.components.images import TRAINER
 
 
 @dsl.component(base_image=TRAINER, install_kfp_package=False)
@@ -25,8 +25,8 @@ def prepare(
     Returns:
         URI of the folder of corpora.
     """
-    from components.artifacts import fill
     from tofner.stages import execute
+    from tofner_kubeflow.components.artifacts import fill
 
     result = execute("prepare", store, settings, {"data": data})
     fill(result, metrics=metrics, markdown=markdown)

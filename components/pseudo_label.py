@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import TRAINER
+from tofner_kubeflow.components.images import TRAINER
 
 
 @dsl.component(base_image=TRAINER, install_kfp_package=False)
@@ -27,8 +27,8 @@ def pseudo_label(
     Returns:
         URI of the pseudo-labelled sentences.
     """
-    from components.artifacts import fill
     from tofner.stages import execute
+    from tofner_kubeflow.components.artifacts import fill
 
     result = execute("pseudo_label", store, settings, {"corpora": corpora, "model": model})
     fill(result, metrics=metrics, markdown=markdown)

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import TRAINER
+from tofner_kubeflow.components.images import TRAINER
 
 
 @dsl.component(base_image=TRAINER, install_kfp_package=False)
@@ -29,8 +29,8 @@ def publish(
     Returns:
         URI of the published version.
     """
-    from components.artifacts import fill
     from tofner.stages import execute
+    from tofner_kubeflow.components.artifacts import fill
 
     result = execute("publish", store, settings, {"export": export, "model": model, "report": report})
     fill(result, model=trained, metrics=metrics)

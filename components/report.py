@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import TRAINER
+from tofner_kubeflow.components.images import TRAINER
 
 
 @dsl.component(base_image=TRAINER, install_kfp_package=False)
@@ -31,8 +31,8 @@ def report(
     Returns:
         URI of the report.
     """
-    from components.artifacts import fill
     from tofner.stages import execute
+    from tofner_kubeflow.components.artifacts import fill
 
     result = execute("report", store, settings, {"model": model, "export": export, "scores": scores})
     fill(result, metrics=metrics, markdown=markdown, html=html)

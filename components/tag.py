@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import TAGGER
+from tofner_kubeflow.components.images import TAGGER
 
 
 @dsl.container_component

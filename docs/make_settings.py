@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tofner.settings import MAX_ITERATIONS, Settings, known_keys, load_preset, preset_names
+from tofner.presets.load import load_preset, preset_names
+from tofner.settings import MAX_ITERATIONS, Settings, known_keys
 
 PAGE = Path(__file__).with_name("settings.md")
 PARAMETERS = f"""# Settings

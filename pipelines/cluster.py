@@ -10,7 +10,7 @@ from typing import Any
 
 from kfp import kubernetes
 
-from components.images import TAGGER, TRAINER, pinned
+from tofner_kubeflow.components.images import TAGGER, TRAINER, pinned
 
 SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 CONFIG_KEYS = ("S3_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "HF_ENDPOINT", "HF_HUB_OFFLINE")

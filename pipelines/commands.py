@@ -38,24 +38,24 @@ def run(
 
     Example: tofner run --preset wnut16 --data DATA --encoder ./encoder --set stages.ner.epochs=1
     """
-    from pipelines import workbench
-    from pipelines.cluster import LAPTOP
-    from pipelines.compile import compile_tof
-    from pipelines.local import StageBroke, run_graph
-    from tofner.settings import load_preset
+    from tofner.presets.load import load_preset
     from tofner.stages import plan
+    from tofner_kubeflow.pipelines import workbench
+    from tofner_kubeflow.pipelines.cluster import LAPTOP
+    from tofner_kubeflow.pipelines.compile import compile_tof
+    from tofner_kubeflow.pipelines.local import StageBroke, run_graph
 
     started = datetime.now(UTC)
     console = Console()
     work = work.expanduser().resolve()
-    preset = workbench.absolute(preset) if preset.endswith((".yaml", ".yml")) else preset
+    preset = storage.absolute(preset) if preset.endswith((".yaml", ".yml")) else preset
     settings = load_preset(preset, set_)
     with workbench.object_store(store, work) as kept:
         arguments: dict[str, Any] = {
             "preset": preset,
             "data": workbench.data_root(preset, data, kept, work),
             "store": kept,
-            "encoder": workbench.absolute(encoder) if Path(encoder).expanduser().is_dir() and encoder else encoder,
+            "encoder": storage.absolute(encoder) if Path(encoder).expanduser().is_dir() and encoder else encoder,
             "iterations": iterations,
             "seed": seed,
             "overrides": list(set_),
@@ -100,7 +100,8 @@ def table(rows: list[dict[str, Any]], started: datetime) -> Table:
 
 def _tag(model: str, text: str, store: str) -> str:
     """Tags a file of the bucket with the published model; returns where the results are."""
-    from tofner.tagging.job import JobSettings, tag_job
+    from tofner.tagging.job.plan import JobSettings
+    from tofner.tagging.job.run import tag_job
 
     output = storage.join(store, "tags", model.rstrip("/").rpartition("/")[2])
     tag_job(model, text, output, JobSettings())
@@ -129,8 +130,8 @@ def compile_(
 
     What changes a result is a parameter of the run; the options here say where and with what the tasks run.
     """
-    from pipelines.cluster import Cluster
-    from pipelines.compile import compile_tagging, compile_tof
+    from tofner_kubeflow.pipelines.cluster import Cluster
+    from tofner_kubeflow.pipelines.compile import compile_tagging, compile_tof
 
     cluster = Cluster(
         revision=revision or metadata.version("tofner"),

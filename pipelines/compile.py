@@ -6,8 +6,8 @@ from typing import Any
 
 from kfp import compiler
 
-from pipelines import picture, tagging, tof
-from pipelines.cluster import Cluster
+from tofner_kubeflow.pipelines import picture, tagging, tof
+from tofner_kubeflow.pipelines.cluster import Cluster
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 GOLDEN = REPOSITORY / "tests" / "golden" / "tof.yaml"

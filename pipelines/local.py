@@ -20,9 +20,9 @@ import yaml
 from kfp import components, local
 from kfp.local import subprocess_task_handler
 
-from pipelines.relay import Relay
 from tofner import storage
 from tofner.errors import BadInput, PassingFault
+from tofner_kubeflow.pipelines.relay import Relay
 
 ERROR_FILE = "TOFNER_ERROR_FILE"  # where a stage writes its exit code and message; see tofner.stages.runtime
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from kfp import dsl
 
-from components.tag import tag
-from pipelines.cluster import Cluster
+from tofner_kubeflow.components.tag import tag
+from tofner_kubeflow.pipelines.cluster import Cluster
 
 WORKERS = ["0/4", "1/4", "2/4", "3/4"]
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tofner import storage
-from tofner.data import conll, plain, roles
+from tofner.corpora import conll, plain
+from tofner.corpora.data_root import locate
 from tofner.errors import BadSettings, Problem
 from tofner.settings import Settings
 
@@ -25,18 +26,13 @@ def object_store(store: str, work: Path) -> Iterator[str]:
     The embedded server's address and keys are put in the environment, for this process and the stages'.
     """
     if store or os.environ.get("S3_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT_URL_S3"):
-        yield absolute(store or BUCKET)
+        yield storage.absolute(store or BUCKET)
         return
-    from tofner.local_store import LocalStore
+    from tofner.storage import LocalStore
 
     with LocalStore(work / "store") as server:
         os.environ.update(server.environment())
         yield BUCKET
-
-
-def absolute(uri: str) -> str:
-    """A local path as seen from everywhere; `s3://` addresses and empty strings as they are."""
-    return uri if not uri or storage.is_s3(uri) else str(Path(uri).expanduser().resolve())
 
 
 def data_root(preset: str, data: str, store: str, work: Path) -> str:
@@ -46,10 +42,10 @@ def data_root(preset: str, data: str, store: str, work: Path) -> str:
         BadSettings: no data for a preset that needs them.
     """
     if data:
-        return absolute(data)
+        return storage.absolute(data)
     if preset != SAMPLE:
         raise BadSettings(Problem("--data", "nothing", "a data root", f"only preset {SAMPLE} brings its own data"))
-    from tofner.data.sample import write_sample
+    from tofner.sample.generate import write_sample
 
     folder = work / "sample"
     if folder.exists():
@@ -63,7 +59,7 @@ def data_root(preset: str, data: str, store: str, work: Path) -> str:
 def text_to_tag(settings: Settings, data: str, store: str) -> str:
     """Writes some target text as JSONL to the store, words only; returns its address."""
     set_, split = settings.roles.target_text[-1].split("/")
-    uri = roles.locate(data, "text", set_, split)
+    uri = locate(data, "text", set_, split)
     sentences = plain.read(uri).sentences if "/text/" in uri else conll.read(uri, labels=False).sentences
     records = [{"id": one.id, "text": " ".join(one.tokens)} for one in sentences[:TAGGED_SENTENCES]]
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fake_clock import FakeClock
 from tests.loopback import FaultyProxy, ScriptedS3
-from tofner.local_store import BUCKET, LocalStore
+from tofner.storage import BUCKET, LocalStore
 
 
 @pytest.fixture(scope="session")

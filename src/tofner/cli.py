@@ -77,9 +77,9 @@ def check(
     """
     from rich.console import Console
 
-    from tofner.checking import check_data
-    from tofner.data.check_view import show
-    from tofner.settings import load_preset
+    from tofner.check.run import check_data
+    from tofner.check.view import show
+    from tofner.presets import load_preset
 
     report = check_data(load_preset(preset, set_), data)
     if as_json:
@@ -99,7 +99,7 @@ def evaluate(
 
     An entity counts only when its type and both its ends are right.
     """
-    from tofner.evaluation import evaluate_files
+    from tofner.corpora.evaluate import evaluate_files
 
     typer.echo(json.dumps(evaluate_files(gold, pred), indent=1, ensure_ascii=False))
 
@@ -129,7 +129,8 @@ def tag(
 
     Example: tofner tag --model s3://tofner/models/tofner-sample --input posts.jsonl.gz --output tagged/
     """
-    from tofner.tagging.job import JobSettings, tag_job
+    from tofner.tagging.job.plan import JobSettings
+    from tofner.tagging.job.run import tag_job
 
     signal.signal(signal.SIGTERM, _end_for_now)
     settings = JobSettings(
@@ -164,7 +165,7 @@ def serve(
 ) -> None:
     """Tag over HTTP with the engine of `tag`: JSON in and out, health, readiness and metrics (docs/tagging.md)."""
     from tofner.tagging import serve as service
-    from tofner.tagging.engine import Tagger
+    from tofner.tagging.engine.tagger import Tagger
 
     tagger = Tagger.load(model, precision=precision.value, threads=threads)
     service.serve(tagger, host, port, service.Limits(timeout_s=timeout_s))
@@ -180,7 +181,7 @@ def store(
 
     Prints the environment variables that point other commands, in another shell, to it.
     """
-    from tofner.local_store import LocalStore
+    from tofner.storage import LocalStore
 
     with LocalStore(work / "store") as server:
         for name, value in server.environment().items():

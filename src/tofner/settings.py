@@ -1,22 +1,15 @@
-"""Run settings: typed models that refuse unknown keys, the shipped presets, and `key=value` overrides.
+"""Run settings: typed models that refuse unknown keys. `tofner.presets` fills them from files.
 
-A preset is a YAML file in `tofner/presets`, one for each benchmark of the paper plus `sample`. Everything that changes
-a result is in here, so that it is part of each stage's key. "Paper" is Zhang et al., Target-Oriented Fine-tuning for
-Zero-Resource NER; "AdaptaBERT" is Han & Eisenstein (2019); "BERT-MRC" is Li et al. (2020).
+Everything that changes a result is in here, so that it is part of the key of each stage that reads it. "Paper" is
+Zhang et al., Target-Oriented Fine-tuning for Zero-Resource NER; "AdaptaBERT" is Han & Eisenstein (2019); "BERT-MRC" is
+Li et al. (2020).
 """
 
-import difflib
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NamedTuple
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from tofner.errors import BadSettings, Problem
-
-PRESETS = Path(__file__).parent / "presets"
 MAX_ITERATIONS = 3  # rounds that the compiled graph can hold; the paper found 1 best
 
 
@@ -245,79 +238,6 @@ class Settings(Model):
         return bool(set(self.roles.target_text) & set(self.roles.target_test))
 
 
-def preset_names() -> list[str]:
-    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
-
-
-def load_preset(name: str, overrides: Sequence[str] = ()) -> Settings:
-    """A shipped preset, or a YAML file of one's own, with `key=value` overrides (dotted keys, YAML values).
-
-    Raises:
-        BadSettings: unknown preset, unreadable file, or any unknown key or wrong value, all listed.
-    """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
-    if not path.is_file():
-        raise BadSettings(
-            Problem(
-                "preset",
-                repr(name),
-                f"one of {', '.join(preset_names())}, or a .yaml file",
-                _nearest(name, preset_names()),
-            )
-        )
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadSettings(Problem(str(path), str(error).replace("\n", " "), "YAML")) from error
-    if not isinstance(tree, dict):
-        raise BadSettings(Problem(str(path), type(tree).__name__, "a mapping of settings"))
-    origins: dict[str, str] = {}
-    for override in overrides:
-        _override(tree, override, origins)
-    try:
-        return Settings.model_validate(tree)
-    except ValidationError as error:
-        raise BadSettings(list(_problems(error, str(path), origins))) from error
-
-
-def _override(tree: dict[str, Any], override: str, origins: dict[str, str]) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise BadSettings(Problem("--set", repr(override), "key=value", "for example stages.ner.epochs=3"))
-    try:
-        value = yaml.safe_load(text) if text else ""
-    except yaml.YAMLError as error:
-        raise BadSettings(Problem(f"--set {key}", repr(text), "a YAML value", str(error).replace("\n", " "))) from error
-    if isinstance(value, str):
-        value = _number(value)
-    *parents, last = key.strip().split(".")
-    nodes = [tree]
-    for parent in parents:
-        nodes = [child for node in nodes for child in _children(node, parent, key)]
-    for node in nodes:
-        node[last] = value
-    origins[key.strip()] = override
-
-
-def _children(node: dict[str, Any], name: str, key: str) -> list[dict[str, Any]]:
-    """The group `name` of a node; `*` stands for every group that the preset spells out."""
-    if name == "*":
-        return [child for child in node.values() if isinstance(child, dict)]
-    child = node.setdefault(name, {})
-    if not isinstance(child, dict):
-        raise BadSettings(Problem(f"--set {key}", f"{name!r}, a single value", "a group of settings before the dot"))
-    return [child]
-
-
-def _number(text: str) -> str | float:
-    """YAML 1.1 reads `5e-5` as text; people mean a number."""
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return number if math.isfinite(number) else text
-
-
 def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every dotted settings key with its pydantic field, depth first."""
     for name, field in model.model_fields.items():
@@ -326,35 +246,3 @@ def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[
             yield from known_keys(kind, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", field
-
-
-def _problems(error: ValidationError, place: str, origins: Mapping[str, str]) -> Iterator[Problem]:
-    keys = [key for key, _ in known_keys()]
-    keys += sorted({group for key in keys for group in _groups(key)})
-    for detail in error.errors(include_url=False):
-        key = ".".join(str(part) for part in detail["loc"])
-        where = f"--set {key}" if any(_covers(own, key) for own in origins) else f"{place}: {key}"
-        if detail["type"] == "extra_forbidden":
-            yield Problem(where, "an unknown key", "a known one", _nearest(key, keys))
-        elif detail["type"] == "missing":
-            yield Problem(where, "nothing", "a value")
-        else:
-            message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            found = repr(detail["input"])
-            yield Problem(where or place, found if len(found) < 80 else type(detail["input"]).__name__, message)
-
-
-def _groups(key: str) -> list[str]:
-    """`"stages.ner.epochs"` -> `["stages", "stages.ner"]`."""
-    parts = key.split(".")
-    return [".".join(parts[:i]) for i in range(1, len(parts))]
-
-
-def _covers(override: str, key: str) -> bool:
-    """Whether an override (perhaps with `*`) set `key` or a part of it."""
-    return all(own in ("*", part) for own, part in zip(override.split("."), key.split("."), strict=False))
-
-
-def _nearest(name: str, names: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else ""

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines import picture
-from pipelines.cluster import Cluster
-from pipelines.compile import (
+from tofner.settings import MAX_ITERATIONS
+from tofner_kubeflow.pipelines import picture
+from tofner_kubeflow.pipelines.cluster import Cluster
+from tofner_kubeflow.pipelines.compile import (
     GOLDEN,
     GOLDEN_CLUSTER,
     GOLDEN_TAGGING,
@@ -20,8 +21,7 @@ from pipelines.compile import (
     compile_tagging,
     compile_tof,
 )
-from pipelines.local import task_names
-from tofner.settings import MAX_ITERATIONS
+from tofner_kubeflow.pipelines.local import task_names
 
 GOLDEN_BYTES = 256 << 10  # a quarter of what a cluster could store; bodies that grow show up here first
 
@@ -60,7 +60,7 @@ def test_the_picture_is_of_this_graph(compiled: Path) -> None:
 def test_compiling_is_deterministic(compiled: Path, tmp_path: Path) -> None:
     """In another process, with another hash seed."""
     target = str(tmp_path / "b.yaml")
-    code = f"from pathlib import Path; from pipelines.compile import *; compile_tof(Path({target!r}), GOLDEN_CLUSTER)"
+    code = f"from pathlib import Path; from tofner_kubeflow.pipelines.compile import *; compile_tof(Path({target!r}), GOLDEN_CLUSTER)"
     path = os.pathsep.join([str(REPOSITORY / "src"), str(REPOSITORY)])
     subprocess.run(
         [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": path}

@@ -12,8 +12,8 @@ from tests.tiny_encoder import make_data, make_encoder, make_preset
 from tofner import storage
 from tofner.cli import main
 from tofner.errors import BadInput
-from tofner.local_store import LocalStore
 from tofner.stages import execute, plan
+from tofner.storage import LocalStore
 
 TRAIN, QUESTIONS = "ner/src/train.conll", "mrc/tgt-qa/train.json"
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.cluster import LAPTOP
-from pipelines.compile import compile_tof
-from pipelines.local import StageBroke, run_graph
 from tofner.errors import BadInput, PassingFault
+from tofner_kubeflow.pipelines.cluster import LAPTOP
+from tofner_kubeflow.pipelines.compile import compile_tof
+from tofner_kubeflow.pipelines.local import StageBroke, run_graph
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[2]

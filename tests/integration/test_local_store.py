@@ -1,4 +1,4 @@
-"""The SeaweedFS that `tofner.local_store` runs: its life, its death and what outlives it."""
+"""The SeaweedFS that `tofner.storage.server` runs: its life, its death and what outlives it."""
 
 import contextlib
 import json
@@ -16,19 +16,19 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import use
-from tofner import local_store, storage
+from tofner import storage
 from tofner.errors import BadInput, PassingFault
-from tofner.local_store import LocalStore
+from tofner.storage import LocalStore, server
 
 pytestmark = pytest.mark.integration
 
 OWNER = """
 import sys, time
 from pathlib import Path
-from tofner import local_store
+from tofner.storage import server
 if sys.argv[2] == "survive":
-    local_store._die_with = lambda parent: None
-store = local_store.LocalStore(Path(sys.argv[1]))
+    server._die_with = lambda parent: None
+store = server.LocalStore(Path(sys.argv[1]))
 store.start()
 print(store.pid, flush=True)
 time.sleep(600)
@@ -36,11 +36,9 @@ time.sleep(600)
 
 
 @contextlib.contextmanager
-def owner(folder: Path, server: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def owner(folder: Path, fate: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Another process that runs a store on `folder`; it and the server's pid."""
-    with subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(folder), server], stdout=subprocess.PIPE, text=True
-    ) as child:
+    with subprocess.Popen([sys.executable, "-c", OWNER, str(folder), fate], stdout=subprocess.PIPE, text=True) as child:
         try:
             assert child.stdout is not None
             yield child, int(child.stdout.readline())
@@ -174,7 +172,7 @@ def test_a_stale_pid_file_kills_nobody(tmp_path: Path) -> None:
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_store, "OPTIONS", (*local_store.OPTIONS, "-no.such.option=1"))
+    monkeypatch.setattr(server, "OPTIONS", (*server.OPTIONS, "-no.such.option=1"))
     store = LocalStore(tmp_path / "s")
     with pytest.raises(PassingFault, match=r"(?s)ended with code .*no\.such\.option"):
         store.start()

@@ -16,7 +16,7 @@ from tests.fake_clock import FakeClock
 from tests.loopback import FaultyProxy
 from tofner import storage
 from tofner.errors import BadInput, PassingFault
-from tofner.local_store import BUCKET, LocalStore
+from tofner.storage import BUCKET, LocalStore
 
 pytestmark = pytest.mark.integration
 
@@ -86,7 +86,7 @@ def test_a_stream_never_mixes_two_versions(prefix: str) -> None:
 
 
 def test_list_files_is_complete_sorted_and_relative(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tofner._objects.PAGE_KEYS", 10)
+    monkeypatch.setattr("tofner.storage.objects.PAGE_KEYS", 10)
     names = [f"d{i % 7}/f{i:04}" for i in range(45)]
     for name in names:
         storage.write_bytes(storage.join(prefix, "in", name), name.encode())
@@ -163,10 +163,10 @@ def test_damage_in_the_store_is_noticed(folder: Path, prefix: str, tmp_path: Pat
     storage.store_folder(folder, uri)
     data = (folder / victim).read_bytes()
     if damage == "gone":
-        from tofner import _s3
+        from tofner.storage import s3
 
-        bucket, key = _s3.split_object(storage.join(uri, victim))
-        _s3.client().delete_object(Bucket=bucket, Key=key)
+        bucket, key = s3.split_object(storage.join(uri, victim))
+        s3.client().delete_object(Bucket=bucket, Key=key)
     else:
         bad = data[:-1] if damage == "shorter" else data[:50] + bytes([data[50] ^ 1]) + data[51:]
         storage.write_bytes(storage.join(uri, victim), bad)
@@ -370,7 +370,7 @@ def test_a_stream_goes_on_where_it_broke(folder: Path, prefix: str, proxy: Fault
 def test_the_server_compares_checksums(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong sha256 must be refused: else sending one would prove nothing."""
     monkeypatch.setenv("TOFNER_STORAGE_PATIENCE_S", "0")
-    monkeypatch.setattr("tofner._objects.checksum", lambda data: "A" * 43 + "=")
+    monkeypatch.setattr("tofner.storage.objects.checksum", lambda data: "A" * 43 + "=")
     with pytest.raises((PassingFault, BadInput)):
         storage.write_bytes(storage.join(prefix, "x"), b"data")
     assert not storage.exists(storage.join(prefix, "x"))

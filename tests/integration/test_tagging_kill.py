@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.tag_kills import torture
 from tests.tiny_tagger import publish_tiny
-from tofner.local_store import BUCKET, LocalStore
+from tofner.storage import BUCKET, LocalStore
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tofner.data.corpus import Sentence
-from tofner.data.labels import map_types
-from tofner.data.mrc import by_sentence, mrc_to_ner, ner_to_mrc
-from tofner.data.spans import Span, spans_to_tags, tags_to_spans, to_bio2
+from tofner.corpora.examples import Sentence
+from tofner.corpora.labels import map_types
+from tofner.corpora.ner_as_mrc import by_sentence, mrc_to_ner, ner_to_mrc
+from tofner.words.spans import Span, spans_to_tags, tags_to_spans, to_bio2
 
 QUERIES = {"PER": "Which people?", "LOC": "Which places?", "ORG": "Which organizations?"}
 TAG = st.one_of(st.just("O"), st.builds("{}-{}".format, st.sampled_from("BI"), st.sampled_from(list(QUERIES))))

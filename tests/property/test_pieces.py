@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from tofner.data.pieces import PieceEncoder
-from tofner.data.segment import segment
+from tofner.words.pieces import PieceEncoder
+from tofner.words.segment import segment
 
 PIECES = ["[UNK]", "[CLS]", "[SEP]", *"abcdeiou.,'-", *(f"##{c}" for c in "abcdeiou"), "ab", "##ab", "bad", "é"]
 WORDS = st.lists(st.text(min_size=1, max_size=8), max_size=8)

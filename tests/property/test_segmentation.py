@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tofner.data.segment import segment
+from tofner.words.segment import segment
 
 TEXT = st.one_of(
     st.text(),

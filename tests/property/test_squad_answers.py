@@ -5,8 +5,8 @@ import json
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tofner.data import squad
-from tofner.data.segment import segment
+from tofner.corpora import squad
+from tofner.words.segment import segment
 
 
 @given(st.text(min_size=1, max_size=40), st.data())

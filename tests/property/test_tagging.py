@@ -9,12 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.tiny_tagger import publish_tiny
-from tofner.data.segment import segment
 from tofner.tagging import Tagger, tag_job
-from tofner.tagging.inputs import InputFile
-from tofner.tagging.records import Record, read_groups
-from tofner.tagging.shards import plan_shards
-from tofner.tagging.texts import Words, to_words
+from tofner.tagging.engine.texts import Words, to_words
+from tofner.tagging.formats.files import InputFile
+from tofner.tagging.formats.read import read_groups
+from tofner.tagging.formats.record import Record
+from tofner.tagging.job.shards import plan_shards
+from tofner.words.segment import segment
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=120)
 REAL_TEXT = st.lists(

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.scheme import IOB2, Entities
 
-from tofner.data.spans import Span, detect_scheme, orphans, spans_to_tags, tags_to_spans, to_bio2
+from tofner.words.spans import Span, detect_scheme, orphans, spans_to_tags, tags_to_spans, to_bio2
 
 TYPES = st.sampled_from(["PER", "LOC", "geo-loc"])
 

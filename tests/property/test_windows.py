@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tofner.data.windows import Window, plan_windows
+from tofner.words.windows import Window, plan_windows
 
 
 @st.composite

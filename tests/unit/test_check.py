@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tofner.data.check import RoleFile, histogram, run_check
-from tofner.data.check_view import show
-from tofner.data.roles import Kind
+from tofner.check.files import RoleFile, histogram, run_check
+from tofner.check.view import show
+from tofner.corpora.data_root import Kind
 
 TRAIN = """-DOCSTART- -X- O O
 

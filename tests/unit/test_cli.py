@@ -14,9 +14,9 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from pipelines import commands
 from tofner import cli
 from tofner.errors import BadData, PassingFault, Problem
+from tofner_kubeflow.pipelines import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,7 +55,10 @@ def test_commands_and_options_keep_their_names(command: str, options: str) -> No
 
 def test_pipelines_commands_are_entry_points() -> None:
     declared = (ROOT / "pyproject.toml").read_text()
-    for line in ('run = "pipelines.commands:run"', 'compile = "pipelines.commands:compile_"'):
+    for line in (
+        'run = "tofner_kubeflow.pipelines.commands:run"',
+        'compile = "tofner_kubeflow.pipelines.commands:compile_"',
+    ):
         assert line in declared
 
 
@@ -154,7 +157,7 @@ def test_the_table_tells_stage_time_f1_and_what_was_reused() -> None:
     ],
 )
 def test_bad_input_ends_a_run_before_anything_is_started(arguments: list[str], said: str, tmp_path: Path) -> None:
-    code = "import sys; from pipelines.commands import run; from tofner import cli; cli.add_commands = lambda app: " \
+    code = "import sys; from tofner_kubeflow.pipelines.commands import run; from tofner import cli; cli.add_commands = lambda app: " \
            "app.command(name='run')(run); cli.main(sys.argv[1:])"  # fmt: skip
     program = f"import sys; sys.path[:0] = {[str(ROOT / 'src'), str(ROOT)]!r}; {code}"
     command = [sys.executable, "-c", program, "run", "--work", str(tmp_path), *arguments]

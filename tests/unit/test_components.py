@@ -12,20 +12,20 @@ from typing import Any
 import pytest
 from kfp import dsl
 
-from components import images
-from components.artifacts import fill
-from components.evaluate import evaluate
-from components.export import export
-from components.gold import gold
-from components.keep import keep
-from components.mlm import mlm
-from components.mrc import mrc
-from components.ner import ner
-from components.plan import plan
-from components.prepare import prepare
-from components.pseudo_label import pseudo_label
-from components.publish import publish
-from components.report import report
+from tofner_kubeflow.components import images
+from tofner_kubeflow.components.artifacts import fill
+from tofner_kubeflow.components.evaluate import evaluate
+from tofner_kubeflow.components.export import export
+from tofner_kubeflow.components.gold import gold
+from tofner_kubeflow.components.keep import keep
+from tofner_kubeflow.components.mlm import mlm
+from tofner_kubeflow.components.mrc import mrc
+from tofner_kubeflow.components.ner import ner
+from tofner_kubeflow.components.plan import plan
+from tofner_kubeflow.components.prepare import prepare
+from tofner_kubeflow.components.pseudo_label import pseudo_label
+from tofner_kubeflow.components.publish import publish
+from tofner_kubeflow.components.report import report
 
 STAGES: dict[str, Any] = {
     "prepare": prepare,
@@ -163,7 +163,9 @@ def test_modules_import_only_kfp_and_bodies_are_tiny(path: Path) -> None:
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
             for name in names:
                 root = name.partition(".")[0]
-                assert root in {"kfp", "components"} or root in sys.stdlib_module_names, f"{path.name} imports {name}"
+                assert root in {"kfp", "tofner_kubeflow"} or root in sys.stdlib_module_names, (
+                    f"{path.name} imports {name}"
+                )
         if isinstance(node, ast.FunctionDef) and node.decorator_list:
             statements = [one for one in ast.walk(node) if isinstance(one, ast.stmt)]
             assert len(statements) - 2 <= MOST_STATEMENTS, f"{path.name}: put the logic into the stage"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tofner.data import conll
-from tofner.data.corpus import Sentence
+from tofner.corpora import conll
+from tofner.corpora.examples import Sentence
 from tofner.errors import BadData, BadInput
 
 FOUR = b"""-DOCSTART- -X- O O

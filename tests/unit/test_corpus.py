@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tofner.data import corpus
-from tofner.data.corpus import MrcExample, Sentence
+from tofner.corpora import corpus
+from tofner.corpora.examples import MrcExample, Sentence
 from tofner.errors import BadData
 
 NER = [Sentence("s:1", ["Ekeus", "met"], ["B-PER", "O"]), Sentence("s:4", ["Iraq"], ["B-LOC"])]

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tofner.data.spans import tags_to_spans
+from tofner.corpora.evaluate import evaluate_files
 from tofner.errors import BadData
-from tofner.evaluation import confusion, error_examples, evaluate_files, score_tags
+from tofner.words.scores import confusion, error_examples, score_tags
+from tofner.words.spans import tags_to_spans
 
 GOLD = [["B-PER", "I-PER", "O", "B-LOC"], ["O", "B-ORG"]]
 

@@ -13,13 +13,13 @@ import torch
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedModel
 
 from tests.tiny_tagger import publish_tiny
-from tofner.data.features import TagWindow
-from tofner.data.windows import Window
+from tofner.model.layout import ANSWER, MARKS
 from tofner.onnx.export import export
 from tofner.onnx.marks import answer_marked_only
 from tofner.onnx.parity import AxesFixed, NamesDiffer, ParityError, TagsDiffer, ValuesDiffer, check_parity
 from tofner.tagging import Tagger
-from tofner.tagging.model import ANSWER, MARKS
+from tofner.words.features import TagWindow
+from tofner.words.windows import Window
 
 SMALL: dict[str, Any] = {
     "vocab_size": 90,

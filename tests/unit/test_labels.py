@@ -1,7 +1,7 @@
 """Label maps."""
 
-from tofner.data.corpus import Sentence
-from tofner.data.labels import map_types, unknown_type
+from tofner.corpora.examples import Sentence
+from tofner.corpora.labels import map_types, unknown_type
 
 SENTENCE = Sentence("s", ["Rolf", "Iraq", "Oz", "Nike"], ["B-person", "B-geo-loc", "B-movie", "I-company"])
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tofner.data.corpus import MrcExample, Sentence
-from tofner.data.mrc import by_sentence, mrc_to_ner, ner_to_mrc
+from tofner.corpora.examples import MrcExample, Sentence
+from tofner.corpora.ner_as_mrc import by_sentence, mrc_to_ner, ner_to_mrc
 from tofner.errors import BadData
 
 QUERIES = {"PER": "Which people?", "LOC": "Which places?"}

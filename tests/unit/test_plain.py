@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tofner.data import plain
+from tofner.corpora import plain
 from tofner.errors import BadData
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tofner.data.queries import load_queries, shipped
 from tofner.errors import BadSettings
+from tofner.presets.query_files import load_queries, shipped
 
 CONLL = ["PER", "ORG", "LOC", "MISC"]
 

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from pipelines import relay
+from tofner_kubeflow.pipelines import relay
 
 START = "12:00:00.000 - INFO - Executing task \x1b[96m'ner-2'\x1b[0m\n12:00:00.001 - INFO - Streamed logs:\n\n"
 END = "12:00:09.000 - INFO - Task \x1b[96m'ner-2'\x1b[0m finished with status \x1b[92m{}\x1b[0m\n"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tofner.data import roles
+from tofner.corpora import data_root
 from tofner.errors import BadData
 
 
@@ -28,13 +28,13 @@ def root(tmp_path: Path) -> str:
         ("text", "news/dev", "ner/news/dev.conll.gz"),
     ],
 )
-def test_locate(root: str, kind: roles.Kind, name: str, expected: str) -> None:
-    assert roles.locate(root, kind, *name.split("/")) == str(Path(root, expected))
+def test_locate(root: str, kind: data_root.Kind, name: str, expected: str) -> None:
+    assert data_root.locate(root, kind, *name.split("/")) == str(Path(root, expected))
 
 
 def test_existing(root: str) -> None:
-    assert roles.existing(root, "ner") == ["news/dev", "news/train", "tweets/train"]
-    assert roles.existing(root, "mrc") == ["qa/train"]
+    assert data_root.existing(root, "ner") == ["news/dev", "news/train", "tweets/train"]
+    assert data_root.existing(root, "mrc") == ["qa/train"]
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,12 @@ def test_existing(root: str) -> None:
         ("mrc", "zz/train", "the sets here are qa"),
     ],
 )  # fmt: skip
-def test_missing(root: str, kind: roles.Kind, name: str, message: str) -> None:
-    assert roles.find(root, kind, *name.split("/")) is None
+def test_missing(root: str, kind: data_root.Kind, name: str, message: str) -> None:
+    assert data_root.find(root, kind, *name.split("/")) is None
     with pytest.raises(BadData, match=message):
-        roles.locate(root, kind, *name.split("/"))
+        data_root.locate(root, kind, *name.split("/"))
 
 
 def test_no_data_root(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="there are no ner sets here; check the data URI"):
-        roles.locate(str(tmp_path / "nowhere"), "ner", "news", "train")
+        data_root.locate(str(tmp_path / "nowhere"), "ner", "news", "train")

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tofner.data import conll, sample, sample_microblog, sample_news, squad
-from tofner.data.check import RoleFile, run_check
-from tofner.data.segment import segment
-from tofner.data.spans import tags_to_spans
+from tofner.check.files import RoleFile, run_check
+from tofner.corpora import conll, squad
+from tofner.sample import generate, microblog
+from tofner.sample import news as newswire
+from tofner.words.segment import segment
+from tofner.words.spans import tags_to_spans
 
 TYPES = ["PER", "ORG", "LOC", "MISC"]
 
@@ -17,7 +19,7 @@ TYPES = ["PER", "ORG", "LOC", "MISC"]
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sample")
-    sample.write_sample(path)
+    generate.write_sample(path)
     return path
 
 
@@ -31,9 +33,9 @@ def names(root: Path, uri: str) -> set[str]:
 
 
 def test_a_seed_gives_the_same_files(root: Path, tmp_path: Path) -> None:
-    sample.write_sample(tmp_path)
+    generate.write_sample(tmp_path)
     assert files(tmp_path) == files(root)
-    sample.write_sample(tmp_path, seed=7)
+    generate.write_sample(tmp_path, seed=7)
     assert all(files(tmp_path)[name] != content for name, content in files(root).items())
 
 
@@ -44,9 +46,9 @@ def test_files_and_sizes(root: Path) -> None:
             conll.read(str(root / name)).sentences if name.startswith("ner") else squad.read(str(root / name)).examples
         )
         sizes[name.removesuffix(".conll").removesuffix(".json")] = len(read)
-    expected = {f"ner/sample-news/{split}": size for split, size in sample.NEWS_SIZES.items()}
-    expected |= {f"ner/sample-microblog/{split}": size for split, size in sample.MICROBLOG_SIZES.items()}
-    expected |= {f"mrc/sample-{d}-qa/{s}": n for d in ("news", "microblog") for s, n in sample.QA_SIZES.items()}
+    expected = {f"ner/sample-news/{split}": size for split, size in generate.NEWS_SIZES.items()}
+    expected |= {f"ner/sample-microblog/{split}": size for split, size in generate.MICROBLOG_SIZES.items()}
+    expected |= {f"mrc/sample-{d}-qa/{s}": n for d in ("news", "microblog") for s, n in generate.QA_SIZES.items()}
     assert sizes == expected
 
 
@@ -87,7 +89,7 @@ def test_the_target_is_another_domain(root: Path) -> None:
     tested = names(root, "ner/sample-microblog/test.conll")
     assert len(posts & news) < 0.35 * len(posts)
     assert 0.15 < len(tested - posts) / len(tested) < 0.75
-    forms = {form.text for form in sample_news.FORMS} & {form.text for form in sample_microblog.FORMS}
+    forms = {form.text for form in newswire.FORMS} & {form.text for form in microblog.FORMS}
     assert not forms
 
 
@@ -111,10 +113,10 @@ def test_questions_hold_no_answer(root: Path) -> None:
 
 
 def test_forms_use_known_slots() -> None:
-    for forms, kinds in ((sample_news.FORMS, sample_news.KINDS), (sample_microblog.FORMS, sample_microblog.KINDS)):
+    for forms, kinds in ((newswire.FORMS, newswire.KINDS), (microblog.FORMS, microblog.KINDS)):
         for form in forms:
-            slots = dict(sample._SLOT.findall(form.text))
+            slots = dict(generate._SLOT.findall(form.text))
             assert set(slots.values()) <= set(kinds)
             for slot, question in form.questions.items():
                 assert kinds[slots[slot]].type
-                assert set(dict(sample._SLOT.findall(question))) <= set(slots) - {slot}
+                assert set(dict(generate._SLOT.findall(question))) <= set(slots) - {slot}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tofner.data.segment import segment
+from tofner.words.segment import segment
 
 
 @pytest.mark.parametrize(

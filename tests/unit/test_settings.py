@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tofner.errors import BadSettings
-from tofner.settings import known_keys, load_preset, preset_names
+from tofner.presets.load import load_preset, preset_names
+from tofner.settings import known_keys
 
 # Zhang et al., Table 6: MRC and NER of MRC-enhancing, NER of pseudo data, MRC and NER of continual learning.
 TABLE_6 = {

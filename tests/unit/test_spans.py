@@ -2,7 +2,7 @@
 
 import pytest
 
-from tofner.data.spans import (
+from tofner.words.spans import (
     Scheme,
     Span,
     begins,

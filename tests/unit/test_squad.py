@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tofner.data import squad
+from tofner.corpora import squad
 from tofner.errors import BadData
 
 CONTEXT = "Ekeus flew to Baghdad. Iraq's minister met Ekeus there."

@@ -10,13 +10,13 @@ import onnxruntime
 import pytest
 
 from tests.tiny_tagger import LABELS, make_tokenizer, publish_tiny
-from tofner.data.pieces import PieceEncoder
-from tofner.data.segment import segment
-from tofner.data.spans import tags_to_spans
-from tofner.data.windows import plan_windows
 from tofner.errors import BadModel
 from tofner.tagging import Entity, Tagger
-from tofner.tagging.batches import plan_batches
+from tofner.tagging.engine.batches import plan_batches
+from tofner.words.pieces import PieceEncoder
+from tofner.words.segment import segment
+from tofner.words.spans import tags_to_spans
+from tofner.words.windows import plan_windows
 
 TEXTS = ["Angela Merkel met Obama in New York.", "", "  \n ", "Größe 漢字 🙂 e\u0301!", "Ajax " * 100, "Madrid"]
 
@@ -86,7 +86,7 @@ def test_threads_change_nothing(folder: Path, tagger: Tagger) -> None:
 
 
 def test_equal_windows_are_computed_once(tagger: Tagger) -> None:
-    from tofner.tagging.texts import to_words
+    from tofner.tagging.engine.texts import to_words
 
     prepared = tagger.prepare([to_words("New York")] * 5)
     assert (len(prepared.windows), prepared.window_count) == (1, 5)
@@ -94,7 +94,7 @@ def test_equal_windows_are_computed_once(tagger: Tagger) -> None:
 
 
 def test_a_word_longer_than_a_window_is_counted(tagger: Tagger) -> None:
-    from tofner.tagging.texts import to_words
+    from tofner.tagging.engine.texts import to_words
 
     group = tagger.prepare([to_words(["x" * 200, "Ajax"])])
     assert group.cut_words == 1

@@ -16,8 +16,8 @@ import zstandard
 from tests.tiny_tagger import publish_tiny
 from tofner.errors import BadInput, PassingFault
 from tofner.tagging import Tagger, tag_job
-from tofner.tagging import job as job_module
-from tofner.tagging.shards import Worker
+from tofner.tagging.job import run as job_module
+from tofner.tagging.job.shards import Worker
 
 WORDS = "Angela Merkel met Obama in New York , said Reuters . Größe 漢字 🙂 U.N. Ajax".split()
 
@@ -246,7 +246,7 @@ def test_reasons(model: str, tmp_path: Path, line: bytes, reason: str) -> None:
 
 
 def test_a_line_over_the_limit_is_bad_and_not_held(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tofner.tagging.streams.MAX_RECORD_BYTES", 1000)
+    monkeypatch.setattr("tofner.tagging.formats.streams.MAX_RECORD_BYTES", 1000)
     long = json.dumps({"text": "x" * 600_000})
     (tmp_path / "in.jsonl").write_text('{"text": "a"}\n' + long + '\n{"text": "b"}\n')
     run(model, tmp_path / "in.jsonl", tmp_path / "out", max_bad="1")

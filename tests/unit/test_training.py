@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tiny_encoder import make_encoder, sentences
-from tofner.data.corpus import MrcExample
+from tofner.corpora.examples import MrcExample
 from tofner.errors import BadData, BadModel
 from tofner.settings import Mlm, Mrc
 from tofner.training import checkpoint
-from tofner.training.fit import cap, pad
+from tofner.training.batches import cap, pad
 from tofner.training.mlm import mask, mask_examples, predict_only_masked
 from tofner.training.mrc import (
     SpanExtractor,
@@ -29,7 +29,8 @@ from tofner.training.mrc import (
     span_examples,
     windows_of,
 )
-from tofner.training.ner import IGNORED, predict_tags, tag_examples
+from tofner.training.ner import predict_tags, tag_examples
+from tofner.words.features import IGNORED
 
 FAMILIES = ["bert", "distilbert", "electra", "xlm-roberta"]
 LABELS = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]

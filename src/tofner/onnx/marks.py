@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tofner.tagging.model import ANSWER, MARKS
+from tofner.model.layout import ANSWER, MARKS
 
 _MASK = "attention_mask"
 _BY_PIECE = {"Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Erf", "Tanh", "Sigmoid", "Relu", "Gelu", "Identity", "Cast"}

@@ -8,11 +8,11 @@ import onnxruntime
 import torch
 from transformers import PreTrainedModel
 
-from tofner.data.features import TagWindow
 from tofner.errors import TofnerError
+from tofner.model.layout import ANSWER, MARKS
 from tofner.onnx.export import LOGITS, input_names
-from tofner.tagging.model import ANSWER, MARKS
-from tofner.training.fit import pad
+from tofner.training.batches import pad
+from tofner.words.features import TagWindow
 
 
 class ParityError(TofnerError):

@@ -4,6 +4,7 @@
 """
 
 from tofner.stages.plan import Plan, plan
-from tofner.stages.runtime import Report, StageResult, Work, execute, expected_errors
+from tofner.stages.runtime import StageResult, execute, expected_errors
+from tofner.stages.work import Report, Work
 
 __all__ = ["Plan", "Report", "StageResult", "Work", "execute", "expected_errors", "plan"]

@@ -2,15 +2,17 @@
 
 import json
 
-from tofner.data import conll
-from tofner.data.corpus import Sentence, read_ner
-from tofner.data.spans import split_tag
-from tofner.evaluation import confusion, error_examples, score_tags
+from tofner.corpora import conll
+from tofner.corpora.corpus import read_ner
+from tofner.corpora.examples import Sentence
 from tofner.stages.config import EvaluateConfig
-from tofner.stages.runtime import Report, Work
+from tofner.stages.work import Report, Work
 from tofner.training import checkpoint
-from tofner.training.fit import cap, prepare_torch
+from tofner.training.batches import cap
+from tofner.training.fit import prepare_torch
 from tofner.training.ner import predict_tags
+from tofner.words.scores import confusion, error_examples, score_tags
+from tofner.words.spans import split_tag
 
 
 def run(config: EvaluateConfig, work: Work) -> Report:

@@ -11,20 +11,23 @@ from pathlib import Path
 
 import numpy as np
 
-from tofner.data.corpus import Sentence, read_ner, read_text
-from tofner.data.features import TagWindow, tag_windows
-from tofner.data.spans import Span, spans_to_tags
-from tofner.evaluation import score_tags
+from tofner.corpora.corpus import read_ner, read_text
+from tofner.corpora.examples import Sentence
+from tofner.model.layout import ARTIFACTS, Precision
 from tofner.onnx.export import export, input_names
 from tofner.onnx.parity import check_parity
 from tofner.onnx.quantise import Feed, quantise
 from tofner.settings import Export
 from tofner.stages.config import ExportConfig
-from tofner.stages.runtime import NOT_CONTENT, Report, Work
-from tofner.tagging.engine import Tagger
-from tofner.tagging.model import ARTIFACTS, Precision
+from tofner.stages.runtime import NOT_CONTENT
+from tofner.stages.work import Report, Work
+from tofner.tagging.engine.tagger import Tagger
 from tofner.training import checkpoint
-from tofner.training.fit import cap, prepare_torch
+from tofner.training.batches import cap
+from tofner.training.fit import prepare_torch
+from tofner.words.features import TagWindow, tag_windows
+from tofner.words.scores import score_tags
+from tofner.words.spans import Span, spans_to_tags
 
 
 def run(config: ExportConfig, work: Work) -> Report:

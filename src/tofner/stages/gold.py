@@ -1,9 +1,9 @@
 """Reads the labelled target test: the only stage that looks at target labels, and only `evaluate` reads its result."""
 
-from tofner.data.corpus import write_ner
+from tofner.corpora.corpus import write_ner
 from tofner.stages.config import GoldConfig
 from tofner.stages.prepare import read_labelled
-from tofner.stages.runtime import Report, Work
+from tofner.stages.work import Report, Work
 
 
 def run(config: GoldConfig, work: Work) -> Report:

@@ -1,12 +1,13 @@
 """Algorithm 1, lines 1-2: fine-tune f(., theta_mlm) on {D_t,no, D_s,no}."""
 
-from tofner.data.corpus import read_text
+from tofner.corpora.corpus import read_text
 from tofner.stages.config import MlmConfig
-from tofner.stages.runtime import Report, Work
+from tofner.stages.work import Report, Work
 from tofner.training import checkpoint
-from tofner.training.fit import cap, fit, pad, prepare_torch
+from tofner.training.batches import cap, pad
+from tofner.training.fit import fit, prepare_torch
 from tofner.training.mlm import mask_examples, masked_loss, predict_only_masked
-from tofner.training.ner import IGNORED
+from tofner.words.features import IGNORED
 
 DEV_SHARE = 50  # one sentence in 50 is kept back to see whether the model learns
 
@@ -15,7 +16,7 @@ def run(config: MlmConfig, work: Work) -> Report:
     settings = config.training
     prepare_torch(config.seed)
     corpora = work.folder("corpora")
-    folder = checkpoint.locate(work, "model")
+    folder = work.model()
     encoder = checkpoint.piece_encoder(folder)
     model, fresh_head = checkpoint.load_masked_lm(folder)
 
@@ -40,7 +41,7 @@ def run(config: MlmConfig, work: Work) -> Report:
         lambda batch: pad(batch, {"labels": IGNORED}),
         lambda m: masked_loss(m, dev_examples, settings.batch_size),
         settings,
-        work,
+        work.keep,
         config.seed,
         freeze_first=settings.head_warmup if fresh_head else 0.0,
     )

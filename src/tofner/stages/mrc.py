@@ -5,11 +5,13 @@ Before the rounds it learns from {D_t,m, D_s,m, D_s,nm}; in a round (`pseudo` gi
 
 from pathlib import Path
 
-from tofner.data.corpus import MrcExample, read_mrc
+from tofner.corpora.corpus import read_mrc
+from tofner.corpora.examples import MrcExample
 from tofner.stages.config import MrcConfig
-from tofner.stages.runtime import Report, Work
+from tofner.stages.work import Report, Work
 from tofner.training import checkpoint
-from tofner.training.fit import cap, fit, prepare_torch
+from tofner.training.batches import cap
+from tofner.training.fit import fit, prepare_torch
 from tofner.training.mrc import (
     SpanExtractor,
     collate,
@@ -25,7 +27,7 @@ def run(config: MrcConfig, work: Work) -> Report:
     settings = config.training
     prepare_torch(config.seed)
     corpora = work.folder("corpora")
-    folder = checkpoint.locate(work, "model")
+    folder = work.model()
     encoder = checkpoint.piece_encoder(folder)
     model = SpanExtractor(checkpoint.load_encoder(folder), settings.span_match)
     if work.given("head") and settings.head == "carry":
@@ -40,7 +42,7 @@ def run(config: MrcConfig, work: Work) -> Report:
     def score(m: SpanExtractor) -> dict[str, float]:
         return score_answers(predict_answers(m, encoder, dev, settings), dev)
 
-    metrics = fit(model, examples, collate, score, settings, work, config.seed)  # type: ignore[arg-type]
+    metrics = fit(model, examples, collate, score, settings, work.keep, config.seed)  # type: ignore[arg-type]
     target_dev = cap(_read(corpora, "target_mrc_dev"), settings.max_dev_examples, config.seed)
     if target_dev:  # shown, never used to choose
         found = score_answers(predict_answers(model.eval(), encoder, target_dev, settings), target_dev)

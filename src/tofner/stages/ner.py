@@ -3,20 +3,23 @@
 Without `pseudo` it learns from D_s,n (and its translation); with `pseudo`, from pseudo-labelled target text.
 """
 
-from tofner.data.corpus import Sentence, read_ner
-from tofner.evaluation import score_tags
+from tofner.corpora.corpus import read_ner
+from tofner.corpora.examples import Sentence
 from tofner.stages.config import NerConfig
-from tofner.stages.runtime import Report, Work
+from tofner.stages.work import Report, Work
 from tofner.training import checkpoint
-from tofner.training.fit import cap, fit, pad, prepare_torch
-from tofner.training.ner import IGNORED, predict_tags, tag_examples
+from tofner.training.batches import cap, pad
+from tofner.training.fit import fit, prepare_torch
+from tofner.training.ner import predict_tags, tag_examples
+from tofner.words.features import IGNORED
+from tofner.words.scores import score_tags
 
 
 def run(config: NerConfig, work: Work) -> Report:
     settings = config.training
     prepare_torch(config.seed)
     corpora = work.folder("corpora")
-    folder = checkpoint.locate(work, "model")
+    folder = work.model()
     encoder = checkpoint.piece_encoder(folder)
     carried = work.folder("head") if work.given("head") and settings.head == "carry" else None
     model = checkpoint.load_tagger(folder, config.labels, settings.head)
@@ -38,7 +41,9 @@ def run(config: NerConfig, work: Work) -> Report:
             **{f"dev_{name}": scores["micro"][name] for name in ("f1", "precision", "recall")},
         }
 
-    metrics = fit(model, examples, lambda batch: pad(batch, {"labels": IGNORED}), score, settings, work, config.seed)
+    metrics = fit(
+        model, examples, lambda batch: pad(batch, {"labels": IGNORED}), score, settings, work.keep, config.seed
+    )
     checkpoint.save(model, folder, work.output)
     checkpoint.save_tagger_files(work.output, config.labels, settings)
     return Report(metrics=metrics, counts={**counts, **windows, "dev_sentences": len(dev)})

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from tofner import storage
-from tofner.data import queries, roles
+from tofner.corpora import data_root
 from tofner.errors import BadData, BadInput, BadSettings, Problem
-from tofner.settings import MAX_ITERATIONS, Part, Settings, load_preset
+from tofner.presets import load_preset, load_queries
+from tofner.settings import MAX_ITERATIONS, Part, Settings
 from tofner.stages import config as c
 from tofner.stages.revision import code_revision
 
@@ -62,8 +63,8 @@ def plan(
     encoder_uri, encoder_revision = _encoder(encoder or settings.encoder)
     common: dict[str, Any] = {"seed": seed, "code": code_revision()}
     model_common = {**common, "encoder_revision": encoder_revision}
-    source_queries = queries.load_queries(settings.queries, settings.source_language, settings.types)
-    target_queries = queries.load_queries(settings.queries, settings.target_language, settings.types)
+    source_queries = load_queries(settings.queries, settings.source_language, settings.types)
+    target_queries = load_queries(settings.queries, settings.target_language, settings.types)
     test_files = {part.split: revision for part, revision in files.items() if part.role == "target_test"}
     train_files = {part.split: revision for part, revision in files.items() if part.role != "target_test"}
     stages = settings.stages
@@ -134,7 +135,7 @@ def _check_ranges(settings: Settings, iterations: int, seed: int) -> None:
 def _present(settings: Settings, data: str) -> dict[str, bool]:
     """Of each split that a run can do without, whether the data root has it."""
     optional = [part for part in settings.parts() if part.optional]
-    return {part.split: roles.find(data, part.kind, *part.split.split("/")) is not None for part in optional}
+    return {part.split: data_root.find(data, part.kind, *part.split.split("/")) is not None for part in optional}
 
 
 def _files(settings: Settings, data: str, present: dict[str, bool]) -> dict[Part, str]:
@@ -145,7 +146,7 @@ def _files(settings: Settings, data: str, present: dict[str, bool]) -> dict[Part
         if not present.get(part.split, True):
             continue
         try:
-            found[part] = storage.revision(roles.locate(data, part.kind, *part.split.split("/")))
+            found[part] = storage.revision(data_root.locate(data, part.kind, *part.split.split("/")))
         except BadInput as error:
             problems += error.problems or [Problem(part.split, str(error), "a readable file")]
     if problems:

@@ -12,14 +12,15 @@ A file that would be empty is not written.
 
 from collections.abc import Iterable, Sequence
 
-from tofner.data import conll, plain, roles, squad
-from tofner.data.corpus import MrcExample, Sentence, write_mrc, write_ner, write_text
-from tofner.data.labels import map_types, unknown_type
-from tofner.data.mrc import ner_to_mrc
-from tofner.data.roles import Kind
+from tofner.corpora import conll, data_root, plain, squad
+from tofner.corpora.corpus import write_mrc, write_ner, write_text
+from tofner.corpora.data_root import Kind
+from tofner.corpora.examples import MrcExample, Sentence
+from tofner.corpora.labels import map_types, unknown_type
+from tofner.corpora.ner_as_mrc import ner_to_mrc
 from tofner.errors import BadData, Problem
 from tofner.stages.config import PrepareConfig
-from tofner.stages.runtime import Report, Work
+from tofner.stages.work import Report, Work
 
 
 def run(config: PrepareConfig, work: Work) -> Report:
@@ -50,7 +51,7 @@ def run(config: PrepareConfig, work: Work) -> Report:
         "source_text": [Sentence(s.id, s.tokens) for s in [*ner["source_ner"], *ner["translated_ner"]]],
     }
     if not text["target_text"]:
-        raise BadData(Problem(root, "no target sentence", "at least one", "check roles.target_text"))
+        raise BadData(Problem(root, "no target sentence", "at least one", "check data_root.target_text"))
     for name, sentences in text.items():
         write_text(work.output / f"{name}.parquet", sentences)
     for name, sentences in ner.items():
@@ -117,7 +118,7 @@ def _as_mrc(sentences: Iterable[Sentence], queries: dict[str, str]) -> list[MrcE
 
 
 def _place(root: str, kind: Kind, split: str) -> str:
-    return roles.locate(root, kind, *split.split("/"))
+    return data_root.locate(root, kind, *split.split("/"))
 
 
 def _count(report: Report, name: str, number: int) -> None:

@@ -2,15 +2,16 @@
 
 import numpy as np
 
-from tofner.data.corpus import Sentence, read_text, write_mrc, write_ner
-from tofner.data.mrc import ner_to_mrc
-from tofner.data.spans import tags_to_spans
+from tofner.corpora.corpus import read_text, write_mrc, write_ner
+from tofner.corpora.examples import Sentence
+from tofner.corpora.ner_as_mrc import ner_to_mrc
 from tofner.errors import BadData, Problem
 from tofner.stages.config import PseudoLabelConfig
-from tofner.stages.runtime import Report, Work
+from tofner.stages.work import Report, Work
 from tofner.training import checkpoint
 from tofner.training.fit import prepare_torch
 from tofner.training.ner import predict_tags
+from tofner.words.spans import tags_to_spans
 
 
 def run(config: PseudoLabelConfig, work: Work) -> Report:

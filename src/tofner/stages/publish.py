@@ -11,9 +11,10 @@ import json
 import shutil
 
 from tofner import storage
-from tofner.release.card import model_card
 from tofner.stages.config import PublishConfig
-from tofner.stages.runtime import MANIFEST, NOT_CONTENT, Report, Work
+from tofner.stages.pages.render import model_card
+from tofner.stages.runtime import MANIFEST, NOT_CONTENT
+from tofner.stages.work import Report, Work
 
 POINTER = "latest.json"
 TRIES = 5  # of two publishers at one moment, the later one reads the pointer again

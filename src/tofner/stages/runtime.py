@@ -15,38 +15,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tofner import storage
-from tofner.errors import BadInput, BadSettings, Problem, TofnerError
+from tofner.errors import BadInput, Problem, TofnerError
 from tofner.stages.config import CONFIGS, StageConfig
 from tofner.stages.revision import library_versions
+from tofner.stages.work import Report, Work
 
 REPORT, MANIFEST = "report.json", "manifest.json"
 NOT_CONTENT = {REPORT, MANIFEST}  # hold times, so they differ between equal runs
-
-
-@dataclass
-class Report:
-    """What a stage says of its work; becomes `report.json`.
-
-    Attributes:
-        metrics: numbers that tell how good (`f1`, `loss`); shown in the run page.
-        counts: numbers that tell what happened (sentences, windows, repairs, dropped).
-        confusion: `{"labels": [n], "matrix": [n][n]}`, rows gold, columns predicted.
-        notes: sentences that a reader should not miss.
-        published: where the stage put something for the world, if it did; then that is its result's URI.
-    """
-
-    metrics: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    confusion: dict[str, Any] | None = None
-    notes: list[str] = field(default_factory=list)
-    details: dict[str, Any] = field(default_factory=dict)
-    published: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,39 +40,6 @@ class StageResult:
     markdown: str
     html: str
     reused: bool
-
-
-@dataclass(frozen=True)
-class Work:
-    """The surroundings of one stage: its inputs, an empty `output` folder, and where training state may be kept."""
-
-    stage: str
-    store: str
-    inputs: dict[str, str]
-    output: Path
-    scratch: Path
-    state: str
-
-    def given(self, name: str) -> bool:
-        return bool(self.inputs.get(name))
-
-    def uri(self, name: str) -> str:
-        """An input as it was given.
-
-        Raises:
-            BadSettings: it was not.
-        """
-        if not self.given(name):
-            raise BadSettings(Problem(f"stage {self.stage}", f"no input {name!r}", "its URI"))
-        return self.inputs[name]
-
-    def folder(self, name: str) -> Path:
-        """An input as a local folder, fetched and verified when it lies in a bucket."""
-        return self.fetch(self.uri(name))
-
-    def fetch(self, uri: str, require_index: bool = True) -> Path:
-        place = self.scratch / "inputs" / hashlib.sha256(uri.encode()).hexdigest()[:16]
-        return storage.fetch_folder(uri, place, require_index=require_index)
 
 
 def execute(stage: str, store: str, settings: str, inputs: dict[str, str]) -> StageResult:

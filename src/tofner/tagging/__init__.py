@@ -5,9 +5,11 @@ tagger = Tagger.load("s3://models/es")          # or a local folder
 tagger.tag(["Angela Merkel met Obama."])        # -> [[Entity(start=0, end=13, label="PER", ...), ...]]
 """
 
-from tofner.tagging.engine import Tagger
-from tofner.tagging.job import JobSettings, tag_job
-from tofner.tagging.model import Precision, load_model
-from tofner.tagging.texts import Entity
+from tofner.model.layout import Precision
+from tofner.model.published import load_model
+from tofner.tagging.engine.tagger import Tagger
+from tofner.tagging.engine.texts import Entity
+from tofner.tagging.job.plan import JobSettings
+from tofner.tagging.job.run import tag_job
 
 __all__ = ["Entity", "JobSettings", "Precision", "Tagger", "load_model", "tag_job"]

@@ -24,9 +24,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tofner.tagging.engine import Tagger
-from tofner.tagging.records import Unusable, record_source
-from tofner.tagging.texts import Entity, Words, to_words
+from tofner.tagging.engine.tagger import Tagger
+from tofner.tagging.engine.texts import Entity, Words, to_words
+from tofner.tagging.formats.record import Unusable, record_source
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,10 @@ from transformers import (
     PreTrainedModel,
 )
 
-from tofner import storage
-from tofner.data.pieces import PieceEncoder
-from tofner.data.segment import SEGMENTATION
 from tofner.errors import BadModel, Problem
 from tofner.settings import Ner
-from tofner.stages.runtime import Work
-from tofner.training import hub
+from tofner.words.pieces import PieceEncoder
+from tofner.words.segment import SEGMENTATION
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -36,14 +33,6 @@ TOKENIZER_FILES = (
     "added_tokens.json",
 )
 FAMILIES = ("bert", "distilbert", "electra", "roberta", "xlm-roberta")  # heads and token types of these are known
-
-
-def locate(work: Work, name: str) -> Path:
-    """The local folder of a model input: a stage's result, a folder, an `s3://` prefix, or a pinned Hub id."""
-    uri = work.uri(name)
-    if storage.is_s3(uri) or Path(uri).is_dir():
-        return check(work.fetch(uri, require_index=False))
-    return check(hub.fetch(uri))
 
 
 def check(folder: Path) -> Path:

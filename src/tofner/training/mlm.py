@@ -8,12 +8,11 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from tofner.data.features import tag_windows
-from tofner.data.pieces import PieceEncoder
 from tofner.errors import BadModel, Problem
 from tofner.settings import Mlm
-from tofner.training.fit import Examples, Features, pad
-from tofner.training.ner import IGNORED
+from tofner.training.batches import Examples, Features, pad
+from tofner.words.features import IGNORED, tag_windows
+from tofner.words.pieces import PieceEncoder
 
 
 def predict_only_masked(model: PreTrainedModel) -> PreTrainedModel:

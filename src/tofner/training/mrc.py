@@ -14,15 +14,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PreTrainedModel
 
-from tofner.data.corpus import MrcExample
-from tofner.data.features import SpanWindow, span_windows
-from tofner.data.pieces import PieceEncoder
-from tofner.data.segment import segment
+from tofner.corpora.examples import MrcExample
 from tofner.errors import BadModel, Problem
 from tofner.settings import Mrc
+from tofner.training.batches import Examples, Features, pad
 from tofner.training.checkpoint import takes_token_types
-from tofner.training.fit import Examples, Features, pad
-from tofner.training.ner import IGNORED
+from tofner.words.features import IGNORED, SpanWindow, span_windows
+from tofner.words.pieces import PieceEncoder
+from tofner.words.segment import segment
 
 HEADS = "heads.safetensors"
 

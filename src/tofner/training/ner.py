@@ -7,13 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from tofner.data.features import TagWindow, tag_windows
-from tofner.data.pieces import PieceEncoder
-from tofner.data.spans import orphans, tags_to_spans
 from tofner.errors import BadData, Problem
-from tofner.training.fit import Examples, Features, pad
-
-IGNORED = -100  # label of pieces that count in no loss
+from tofner.training.batches import Examples, Features, pad
+from tofner.words.features import IGNORED, TagWindow, tag_windows
+from tofner.words.pieces import PieceEncoder
+from tofner.words.spans import orphans, tags_to_spans
 
 
 def tag_examples(

@@ -1,0 +1,183 @@
+"""CoNLL column files: the one reader for labelled sentences, and a writer.
+
+Two to five columns, the token first and the tag last, separated by tabs or by spaces; a blank line ends a sentence.
+Five, because German CoNLL-2003 (Sang & De Meulder, 2003) has a lemma column. IOB1, BIO2 and BIOES are told apart by
+the whole file and become BIO2. `-DOCSTART-` lines end a sentence, are skipped and counted.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from tofner.corpora import textfile
+from tofner.corpora.examples import Sentence
+from tofner.corpora.textfile import Encoding, Problems
+from tofner.words.spans import Scheme, detect_scheme, is_tag, to_bio2
+
+MIN_COLUMNS, MAX_COLUMNS = 2, 5
+DOCSTART = "-DOCSTART-"
+_SPACES = re.compile(" +")
+
+
+@dataclass
+class ConllFile:
+    """A read file.
+
+    `lines[i]` is the line of the first token of sentence `i`, and its token `t` stands on line `lines[i] + t`.
+    `repairs` lists the lines of sentences whose tags broke the scheme, with the number of tags mended. `spaced` counts
+    tokens with white space inside, which tab-separated files can have; `c1_controls` those with U+0080 to U+009F.
+    """
+
+    uri: str
+    sentences: list[Sentence] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    columns: int = 0
+    scheme: Scheme = "BIO2"
+    encoding: str = "utf-8"
+    docstarts: int = 0
+    repairs: list[tuple[int, int]] = field(default_factory=list)
+    spaced: int = 0
+    c1_controls: int = 0
+    problems: Problems = field(default_factory=lambda: Problems(""))
+
+    @property
+    def repaired_tags(self) -> int:
+        """Tags that broke the file's scheme and were mended."""
+        return sum(count for _, count in self.repairs)
+
+
+def read(uri: str, encoding: Encoding = "auto", *, raw: bool = False, labels: bool = True) -> ConllFile:
+    """Read a file from a folder or bucket; arguments as in `scan`.
+
+    Raises:
+        BadData: anything is wrong in the file; lists the places.
+        BadInput: there is no such file, or it may not be read.
+    """
+    file = scan(uri, encoding, raw=raw, labels=labels)
+    file.problems.raise_any()
+    return file
+
+
+def scan(uri: str, encoding: Encoding = "auto", *, raw: bool = False, labels: bool = True) -> ConllFile:
+    """Read a file and gather its problems in `.problems` rather than raise them.
+
+    Args:
+        uri: local path or `s3://` URI, plain or gzip.
+        encoding: `auto` means UTF-8, else latin-1.
+        raw: leave the tags as they are written, for scoring the file itself.
+        labels: False drops the tag column unread: the sentences have no tags, and one column is enough. This is how
+            target text is taken from a labelled file.
+    """
+    return parse(textfile.read_file(uri), uri, encoding, raw=raw, labels=labels)
+
+
+def parse(data: bytes, uri: str, encoding: Encoding = "auto", *, raw: bool = False, labels: bool = True) -> ConllFile:
+    """As `scan`, from the content of the file."""
+    file = ConllFile(uri, problems=Problems(uri))
+    text, file.encoding = textfile.decode(data, file.problems, encoding)
+    tokens: list[str] = []
+    tags: list[str] = []
+    first = 0
+    for number, line in enumerate([*textfile.lines(text), ""], start=1):
+        row = _row(file, line, number, labels)
+        if row is None:
+            if tokens:
+                file.sentences.append(Sentence(sentence_id(uri, first), tokens, tags if labels else None))
+                file.lines.append(first)
+                tokens, tags = [], []
+            continue
+        if not tokens:
+            first = number
+        tokens.append(row[0])
+        tags.append(row[1])
+    if not file.sentences and not file.problems.count:
+        file.problems.add("no sentence", "at least one", "give the split its data or leave the role out")
+    if labels:
+        _convert(file, raw)
+    return file
+
+
+def sentence_id(uri: str, line: int) -> str:
+    """`.../ner/wnut16/train.conll.gz`, line 17 -> `wnut16/train:17`: the same wherever the data root lies."""
+    path = PurePosixPath(uri.replace("\\", "/"))
+    return f"{path.parent.name}/{path.name.split('.')[0]}:{line}"
+
+
+def _row(file: ConllFile, line: str, number: int, labels: bool) -> tuple[str, str] | None:
+    """The token and tag of a line; None where a sentence ends. A bad line is reported and still counts as a token, so
+    that the token after it keeps its place."""
+    if not line.strip(" \t"):
+        return None
+    if line.startswith(DOCSTART) and line[len(DOCSTART) :][:1] in ("", " ", "\t"):
+        file.docstarts += 1
+        return None
+    cells = line.rstrip(" \t").split("\t") if "\t" in line else _SPACES.split(line.strip(" "))
+    problems = file.problems
+    low = MIN_COLUMNS if labels else 1
+    if not low <= len(cells) <= MAX_COLUMNS:
+        fix = "separate token and tag by a tab or a space, blank lines between sentences"
+        problems.add(f"{len(cells)} columns in {_short(line)}", f"{low} to {MAX_COLUMNS} columns", fix, number)
+    elif file.columns and len(cells) != file.columns:
+        expected = f"{file.columns} columns as in the lines before"
+        problems.add(f"{len(cells)} columns in {_short(line)}", expected, "add what is missing", number)
+    if "\r" in line:  # would hide whole lines in the columns that nothing reads
+        fix = "convert its line ends, for instance with tr '\\r' '\\n'"
+        problems.add("a carriage return inside the line", "line ends \\n or \\r\\n", fix, number)
+    file.columns = file.columns or len(cells)
+    token, tag = cells[0], cells[-1] if len(cells) > 1 else "O"
+    if not token.strip():
+        problems.add("an empty token", "a word in the first column", "remove the line", number)
+    elif control := textfile.control_character(token):
+        _control(file, token, control, number)
+    file.spaced += " " in token or "\u00a0" in token
+    if labels and not is_tag(tag):
+        if len(cells) > 1:
+            problems.add(f"tag {_short(tag)}", "O, or B-, I-, E- or S- and a type", "mend the last column", number)
+        tag = "O"
+    return token, tag
+
+
+def _control(file: ConllFile, token: str, control: str, number: int) -> None:
+    """A control character is a problem, except U+0080 to U+009F in UTF-8: published corpora carry some that were
+    windows-1252 punctuation once. They are harmless there, and counted; in latin-1 they mean the encoding is wrong."""
+    fix = "take it out"
+    if textfile.is_c1(control):
+        if file.encoding == "utf-8":
+            file.c1_controls += 1
+            return
+        fix = "this is windows-1252 text: convert it to UTF-8, for instance with iconv -f cp1252 -t utf-8"
+    file.problems.add(f"control character {control} in {_short(token)}", "printable text", fix, number)
+
+
+def _convert(file: ConllFile, raw: bool) -> None:
+    """Detect the scheme; turn the tags into BIO2 unless `raw`."""
+    file.scheme = detect_scheme(sentence.tags or [] for sentence in file.sentences)
+    for sentence, line in zip(file.sentences, file.lines, strict=True):
+        converted, repaired = to_bio2(sentence.tags or [], file.scheme)
+        if repaired:
+            file.repairs.append((line, repaired))
+        if not raw:
+            sentence.tags = converted
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def to_text(sentences: Iterable[Sentence]) -> str:
+    """Sentences as token TAB tag, a blank line after each.
+
+    Raises:
+        ValueError: a token is empty or holds a tab or line end, or a sentence has no tags.
+    """
+    blocks: list[str] = []
+    for sentence in sentences:
+        if sentence.tags is None:
+            raise ValueError(f"sentence {sentence.id} has no tags")
+        for token, tag in zip(sentence.tokens, sentence.tags, strict=True):
+            if not token.strip() or any(c in token for c in "\t\n\r"):
+                raise ValueError(f"sentence {sentence.id}: token {token!r} cannot stand in a column")
+            blocks.append(f"{token}\t{tag}\n")
+        blocks.append("\n")
+    return "".join(blocks)

@@ -1,0 +1,42 @@
+"""`tofner evaluate`: scores of one column file against another."""
+
+from typing import Any
+
+from tofner.corpora import conll
+from tofner.errors import BadData, Problem
+from tofner.words.scores import confusion, score_tags
+from tofner.words.spans import tags_to_spans
+
+
+def evaluate_files(gold_uri: str, predicted_uri: str) -> dict[str, Any]:
+    """Strict BIO2 scores of one column file against another with the same tokens; tags are taken as they are.
+
+    Raises:
+        BadData: a file is wrong, or the tokens differ; names the line of the first difference.
+    """
+    gold = conll.read(gold_uri, raw=True)
+    predicted = conll.read(predicted_uri, raw=True)
+    if len(gold.sentences) != len(predicted.sentences):
+        found = f"{len(predicted.sentences)} sentences"
+        expected = f"{len(gold.sentences)}, as in {gold_uri}"
+        raise BadData(Problem(predicted_uri, found, expected, "tag the gold file's sentences in their order"))
+    for i, (ours, theirs) in enumerate(zip(gold.sentences, predicted.sentences, strict=True)):
+        if ours.tokens != theirs.tokens:
+            at = next(
+                (k for k, (a, b) in enumerate(zip(ours.tokens, theirs.tokens, strict=False)) if a != b),
+                min(len(ours.tokens), len(theirs.tokens)),
+            )
+            words = [s.tokens[at] if at < len(s.tokens) else "the end of the sentence" for s in (theirs, ours)]
+            expected = f"{words[1]!r}, as on line {gold.lines[i] + at} of {gold_uri}"
+            raise BadData(
+                Problem(
+                    predicted_uri,
+                    repr(words[0]),
+                    expected,
+                    "the two files must have the same tokens",
+                    predicted.lines[i] + at,
+                )
+            )
+    truth, found_tags = ([s.tags or [] for s in file.sentences] for file in (gold, predicted))
+    types = sorted({span.type for tags in (*truth, *found_tags) for span in tags_to_spans(tags)})
+    return {**score_tags(truth, found_tags), "confusion": confusion(truth, found_tags, types)}

@@ -1,0 +1,1 @@
+"""What a model folder holds, and finding, fetching and checking one. Loads neither torch nor transformers."""

@@ -1,0 +1,177 @@
+"""A published model folder: found (folder or `s3://`), fetched once, checked, described.
+
+    model.onnx          inputs input_ids, attention_mask [, token_type_ids], int64 [B, S];
+                        output logits, float32 [B, S, L]. Where the graph's metadata has the key MARKS, a mask of
+                        ANSWER asks for a piece (tofner.onnx.marks)
+    model.int8.onnx     the same interface in int8; optional
+    tokenizer.json      what `tokenizers` reads
+    labels.json         {"labels": ["O", "B-PER", "I-PER", ...]}
+    tagger.json         {"format": 1, "max_pieces": 128, "overlap_pieces": 32, "segmentation": "tofner-words-1", ...}
+
+A model root may hold many versions beside `latest.json`, `{"version": "..."}`; then the newest one is taken.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from tofner import storage
+from tofner.errors import BadModel, Problem
+from tofner.model.layout import ARTIFACTS, FORMAT, Precision
+from tofner.words.segment import SEGMENTATION
+from tofner.words.spans import is_tag
+
+_DESCRIPTION = ("tokenizer.json", "labels.json", "tagger.json")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the engine needs to know of a model.
+
+    Attributes:
+        uri: the version folder as the user can name it.
+        folder: where its files lie on this machine.
+        onnx: the graph of the chosen precision.
+        labels: BIO2 tags; logit `i` belongs to `labels[i]`.
+        max_pieces: pieces a window may hold, special tokens included.
+        overlap_pieces: pieces that neighbouring windows share.
+        digest: sha256 over graph, tokenizer, labels and description: equal digests give equal tags.
+    """
+
+    uri: str
+    folder: Path
+    onnx: Path
+    precision: Precision
+    labels: tuple[str, ...]
+    max_pieces: int
+    overlap_pieces: int
+    digest: str
+    description: dict[str, Any]
+
+    @property
+    def types(self) -> list[str]:
+        """Entity types, sorted."""
+        return sorted({label.partition("-")[2] for label in self.labels if label != "O"})
+
+
+def load_model(uri: str | Path, precision: Precision = "fp32", cache: str | Path | None = None) -> Model:
+    """Find, fetch and check a model.
+
+    Args:
+        uri: a version folder, or a model root with `latest.json`; local or `s3://`.
+        precision: which graph.
+        cache: folder for fetched models; default `$TOFNER_CACHE`, else `~/.cache/tofner`.
+
+    Raises:
+        BadModel: something is missing from the folder, or contradicts itself.
+        PassingFault: storage could not be reached.
+    """
+    if precision not in get_args(Precision):
+        raise BadModel(Problem(str(uri), f"precision {precision!r}", "fp32 or int8"))
+    version = _version_folder(str(uri))
+    folder = _fetch(version, precision, cache) if storage.is_s3(version) else Path(version)
+    return _describe(version, folder, precision)
+
+
+def _version_folder(uri: str) -> str:
+    """Follow `latest.json` where there is one."""
+    uri = uri.rstrip("/") or uri
+    if not storage.is_s3(uri) and not Path(uri).is_dir():
+        raise BadModel(Problem(uri, "no such folder", "a published model folder", "give the folder with model.onnx"))
+    pointer = storage.join(uri, "latest.json")
+    if not storage.exists(pointer):
+        return uri
+    found = storage.read_pointer(pointer)
+    version = found[0].get("version") if found else None
+    if not isinstance(version, str) or not version:
+        raise BadModel(Problem(pointer, repr(version), '{"version": "NAME"}', "publish the model again"))
+    return storage.join(uri, version)
+
+
+def _fetch(uri: str, precision: Precision, cache: str | Path | None) -> Path:
+    """Copy the files that tagging needs into the cache, once for each content; safe with many processes."""
+    index = storage.folder_index(uri)
+    if index is None:
+        raise BadModel(Problem(uri, "no committed folder (no _index.json)", "a published model", "check the URI"))
+    wanted = [ARTIFACTS[precision], *_DESCRIPTION]
+    absent = [name for name in wanted if name not in index.files]
+    if absent:
+        raise BadModel([_absent(uri, name) for name in absent])
+    base = Path(cache or os.environ.get("TOFNER_CACHE") or Path.home() / ".cache" / "tofner") / "models"
+    target = base / f"{index.digest}-{precision}"
+    if target.is_dir():
+        return target
+    base.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".fetch-", dir=base))
+    try:
+        storage.fetch_folder(uri, partial, only=wanted)
+        try:
+            partial.rename(target)
+        except OSError:  # another process was first
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def _absent(uri: str, name: str) -> Problem:
+    if name == ARTIFACTS["int8"]:
+        return Problem(uri, "no model.int8.onnx", "the int8 graph", "use fp32, or export the model with int8")
+    return Problem(uri, f"no {name}", "a published model folder", "give the folder that `publish` wrote")
+
+
+def _describe(uri: str, folder: Path, precision: Precision) -> Model:
+    wanted = [ARTIFACTS[precision], *_DESCRIPTION]
+    absent = [name for name in wanted if not (folder / name).is_file()]
+    if absent:
+        raise BadModel([_absent(uri, name) for name in absent])
+    labels = _json(folder / "labels.json").get("labels")
+    about = _json(folder / "tagger.json")
+    problems: list[Problem] = []
+    place = str(folder / "labels.json")
+    if not isinstance(labels, list) or not labels or not all(isinstance(x, str) and is_tag(x) for x in labels):
+        problems.append(Problem(place, repr(labels), 'a list of BIO2 tags such as ["O", "B-PER", "I-PER"]'))
+    elif len(set(labels)) != len(labels):
+        problems.append(Problem(place, "a label twice", "every label once"))
+    place = str(folder / "tagger.json")
+    if about.get("format") != FORMAT:
+        problems.append(Problem(place, f"format {about.get('format')!r}", str(FORMAT), "use a tofner of that format"))
+    if about.get("segmentation") != SEGMENTATION:
+        fix = "use the tofner version that trained the model, or hand in tokens"
+        problems.append(Problem(place, f"segmentation {about.get('segmentation')!r}", repr(SEGMENTATION), fix))
+    size, overlap = about.get("max_pieces"), about.get("overlap_pieces")
+    if not isinstance(size, int) or not isinstance(overlap, int) or size < 8 or not 0 <= overlap <= size // 2 - 2:
+        problems.append(
+            Problem(place, f"max_pieces {size!r}, overlap_pieces {overlap!r}", "8 or more, at most half of it less 2")
+        )
+    if problems:
+        raise BadModel(problems)
+    assert isinstance(labels, list)
+    assert isinstance(size, int)
+    assert isinstance(overlap, int)
+    digest = _digest(folder, wanted)
+    return Model(uri, folder, folder / wanted[0], precision, tuple(labels), size, overlap, digest, about)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadModel(Problem(str(path), f"broken JSON: {error}", "a JSON object")) from error
+    if not isinstance(value, dict):
+        raise BadModel(Problem(str(path), type(value).__name__, "a JSON object"))
+    return value
+
+
+def _digest(folder: Path, names: list[str]) -> str:
+    total = hashlib.sha256()
+    for name in names:
+        with (folder / name).open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()

@@ -1,0 +1,95 @@
+"""The query of each entity type, in the style of annotation guidelines (paper, section 4.2).
+
+A query file holds one label set in one language:
+
+    labels: conll
+    language: en
+    types:
+      PER: Find the names of people ...
+
+The shipped ones are `tofner/presets/queries/LABELS.LANGUAGE.yaml`.
+"""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tofner.errors import BadSettings, Problem
+
+QUERIES = Path(__file__).parent / "queries"
+_YAML = (".yaml", ".yml")
+
+
+def load_queries(labelset: str, language: str, types: Sequence[str] = ()) -> dict[str, str]:
+    """Type -> query.
+
+    Args:
+        labelset: name of a shipped set (`conll`, `span`), a query file, or a folder of `LANGUAGE.yaml` or
+            `NAME.LANGUAGE.yaml` files of one's own.
+        language: two letters; a query file given by its path is taken in whatever language it is.
+        types: the types that must have a query, in this order; all of the file when empty.
+
+    Raises:
+        BadSettings: no such set or language, a broken file, or a type without a query.
+    """
+    path = _query_file(labelset, language)
+    queries = _read(path)
+    missing = [type_ for type_ in types if type_ not in queries]
+    if missing:
+        fix = "add " + ", ".join(f"types.{type_}" for type_ in missing) + ", or name another query file in queries"
+        found = f"no query for {', '.join(missing)}; it has {', '.join(queries)}"
+        raise BadSettings(Problem(str(path), found, "one for each type of the tagger", fix))
+    return {type_: queries[type_] for type_ in types} if types else queries
+
+
+def shipped() -> list[tuple[str, str]]:
+    """The label sets and languages that come with tofner."""
+    names = (path.stem.split(".") for path in sorted(QUERIES.glob("*.*.yaml")))
+    return [(labelset, language) for labelset, language in names]
+
+
+def _query_file(labelset: str, language: str) -> Path:
+    own = Path(labelset)
+    if labelset.endswith(_YAML):
+        if own.is_file():
+            return own
+        raise BadSettings(Problem("queries", f"no file {labelset}", "a query file", "check the path"))
+    if own.is_dir():
+        found = sorted(path for path in own.iterdir() if path.suffix in _YAML)
+        wanted = [path for path in found if path.stem.split(".")[-1] == language]
+        if len(wanted) == 1:
+            return wanted[0]
+        names = ", ".join(path.name for path in found) or "no YAML file"
+        raise BadSettings(Problem(labelset, names, f"one file {language}.yaml or NAME.{language}.yaml"))
+    sets = shipped()
+    if (labelset, language) in sets:
+        return QUERIES / f"{labelset}.{language}.yaml"
+    labelsets = sorted({name for name, _ in sets})
+    if labelset not in labelsets:
+        fix = _nearest(labelset, labelsets)
+        raise BadSettings(Problem("queries", repr(labelset), f"{', '.join(labelsets)}, a .yaml file or a folder", fix))
+    languages = [code for name, code in sets if name == labelset]
+    fix = _nearest(language, languages) or "write a query file of your own and name its path in queries"
+    raise BadSettings(Problem(f"queries {labelset}", f"language {language!r}", f"one of {', '.join(languages)}", fix))
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
+    return f"did you mean {close[0]}?" if close else ""
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadSettings(Problem(str(path), str(error).replace("\n", " "), "YAML in UTF-8")) from error
+    types = content.get("types") if isinstance(content, dict) else None
+    if not isinstance(types, dict) or not types:
+        raise BadSettings(Problem(str(path), "no mapping `types`", "types: {TYPE: query, ...}"))
+    for type_, query in types.items():
+        if not isinstance(type_, str) or not isinstance(query, str) or not query.strip():
+            raise BadSettings(Problem(f"{path}: types.{type_}", repr(query), "a query in words"))
+    return {type_: " ".join(query.split()) for type_, query in types.items()}

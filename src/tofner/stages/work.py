@@ -1,0 +1,81 @@
+"""What a stage is given and what it hands back."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tofner import storage
+from tofner.errors import BadSettings, Problem
+
+if TYPE_CHECKING:
+    from tofner.training.state import Keep
+
+
+@dataclass
+class Report:
+    """What a stage says of its work; becomes `report.json`.
+
+    Attributes:
+        metrics: numbers that tell how good (`f1`, `loss`); shown in the run page.
+        counts: numbers that tell what happened (sentences, windows, repairs, dropped).
+        confusion: `{"labels": [n], "matrix": [n][n]}`, rows gold, columns predicted.
+        notes: sentences that a reader should not miss.
+        published: where the stage put something for the world, if it did; then that is its result's URI.
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    confusion: dict[str, Any] | None = None
+    notes: list[str] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+    published: str = ""
+
+
+@dataclass(frozen=True)
+class Work:
+    """The surroundings of one stage: its inputs, an empty `output` folder, and where training state may be kept."""
+
+    stage: str
+    store: str
+    inputs: dict[str, str]
+    output: Path
+    scratch: Path
+    state: str
+
+    def given(self, name: str) -> bool:
+        return bool(self.inputs.get(name))
+
+    def uri(self, name: str) -> str:
+        """An input as it was given.
+
+        Raises:
+            BadSettings: it was not.
+        """
+        if not self.given(name):
+            raise BadSettings(Problem(f"stage {self.stage}", f"no input {name!r}", "its URI"))
+        return self.inputs[name]
+
+    def folder(self, name: str) -> Path:
+        """An input as a local folder, fetched and verified when it lies in a bucket."""
+        return self.fetch(self.uri(name))
+
+    def model(self) -> Path:
+        """The checkpoint to start from as a local folder: a stage's result, a folder, a prefix or a pinned Hub id."""
+        from tofner.training import checkpoint, hub  # with torch
+
+        uri = self.uri("model")
+        if storage.is_s3(uri) or Path(uri).is_dir():
+            return checkpoint.check(self.fetch(uri, require_index=False))
+        return checkpoint.check(hub.fetch(uri))
+
+    @property
+    def keep(self) -> "Keep":
+        """Where a training run of this stage keeps its states."""
+        from tofner.training.state import Keep
+
+        return Keep(self.stage, self.scratch / "trainer", self.state)
+
+    def fetch(self, uri: str, require_index: bool = True) -> Path:
+        place = self.scratch / "inputs" / hashlib.sha256(uri.encode()).hexdigest()[:16]
+        return storage.fetch_folder(uri, place, require_index=require_index)

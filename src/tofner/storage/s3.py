@@ -1,0 +1,154 @@
+"""The S3 client of the process, and the one rule by which its calls are tried again.
+
+boto3's own retries are off: `call` decides what is tried again and for how long. boto3 is imported at the first S3
+call, since importing it costs more than tagging a small local file.
+
+Environment:
+    S3_ENDPOINT_URL             the server, for anything but AWS; AWS_ENDPOINT_URL_S3 and AWS_ENDPOINT_URL count too
+    AWS_ACCESS_KEY_ID, …        the usual AWS credential chain (variables, profile files, web identity, instance role)
+    TOFNER_STORAGE_PATIENCE_S   seconds that one call is tried again while faults may pass (default 60)
+    TOFNER_STORAGE_THREADS      parallel requests of one transfer (default 8)
+"""
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tofner.errors import BadInput, PassingFault, Problem
+from tofner.storage.faults import classify, endpoint, error_code
+
+T = TypeVar("T")
+
+FIRST_DELAY_S = 0.1
+LONGEST_DELAY_S = 8.0
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time and chance as `call` meets them: seconds from any start, a pause in seconds, a number between two."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    uniform: Callable[[float, float], float] = random.uniform
+
+
+CLOCK = Clock()  # of every call that is given none
+
+_lock = threading.Lock()
+_clients: dict[tuple[str | int | None, ...], Any] = {}
+
+
+def patience_s() -> float:
+    """Seconds that one call is tried again, from TOFNER_STORAGE_PATIENCE_S.
+
+    Raises:
+        BadInput: the variable is not a number of at least 0.
+    """
+    return _number("TOFNER_STORAGE_PATIENCE_S", 60.0, 0.0)
+
+
+def threads() -> int:
+    """Parallel requests of one transfer, from TOFNER_STORAGE_THREADS.
+
+    Raises:
+        BadInput: the variable is not a number of at least 1.
+    """
+    return int(_number("TOFNER_STORAGE_THREADS", 8, 1))
+
+
+def _number(name: str, default: float, least: float) -> float:
+    text = os.environ.get(name, "")
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value < float("inf"):
+        problem = Problem(name, repr(text), f"a number of at least {least:g}", "correct or unset the variable")
+        raise BadInput(problem)
+    return value
+
+
+def client() -> Any:
+    """The boto3 S3 client of this process and environment. Thread-safe; made anew after a fork.
+
+    Raises:
+        BadInput: the endpoint, profile or patience in the environment is unusable.
+    """
+    url, patience = endpoint(), patience_s()
+    seen = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION")
+    also = ("AWS_DEFAULT_REGION", "AWS_CA_BUNDLE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+    key = (os.getpid(), url, str(patience), threads(), *(os.environ.get(name) for name in seen + also))
+    with _lock:
+        if key not in _clients:
+            _clients[key] = _new_client(url, patience)
+        return _clients[key]
+
+
+def _new_client(url: str | None, patience: float) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        signature_version="s3v4",
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        connect_timeout=min(10.0, max(1.0, patience)),
+        read_timeout=min(60.0, max(5.0, patience)),
+        max_pool_connections=2 * threads() + 4,
+        s3={"addressing_style": "path" if url else "auto"},  # SeaweedFS and MinIO have no host name a bucket
+    )
+    try:
+        session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
+        region = session.region_name or "us-east-1"
+        return session.client("s3", endpoint_url=url, region_name=region, config=config)
+    except ValueError as error:  # botocore: "Invalid endpoint"
+        problem = Problem(url or "S3", str(error), "an http or https endpoint", "correct S3_ENDPOINT_URL")
+        raise BadInput(problem) from error
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether the error says that a conditional put met another state than it asked for."""
+    return error_code(error) in ("PreconditionFailed", "412")
+
+
+def call(
+    uri: str,
+    action: Callable[[], T],
+    meant: Callable[[BaseException], bool] = lambda _: False,
+    clock: Clock | None = None,
+) -> T:
+    """`action()`, tried again with exponential backoff and jitter while its faults may pass.
+
+    Errors for which `meant` holds are part of the caller's protocol and come out as they are. Without `clock`, it is
+    `CLOCK`.
+
+    Raises:
+        BadInput: credentials, bucket, key, permission or endpoint are wrong; at once.
+        PassingFault: the fault did not pass within the patience.
+    """
+    clock = clock or CLOCK
+    start, patience = clock.now(), patience_s()
+    tries = 0
+    while True:
+        try:
+            return action()
+        except Exception as error:
+            if meant(error):
+                raise
+            fault = classify(error, uri)
+            if fault is None:
+                raise
+            if not isinstance(fault, PassingFault):
+                raise fault from error
+            tries += 1
+            delay = clock.uniform(0.5, 1.0) * min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(tries - 1, 16))
+            spent = clock.now() - start
+            if spent + delay > patience:
+                text = f"{fault}; gave up after {tries} tries in {spent:.1f} s (TOFNER_STORAGE_PATIENCE_S={patience:g})"
+                raise type(fault)(text) from error
+        clock.sleep(delay)

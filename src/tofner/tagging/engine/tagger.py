@@ -1,0 +1,247 @@
+"""The tagger: texts or token lists in, entities out. The batch job and the service stand on this class.
+
+    words -> pieces -> windows -> batches -> logits of each word's first piece -> tags -> entities
+
+Determinism: a batch holds windows of one length, and what shares a batch is a function of the inputs handed in
+together, in their order; it does not depend on threads, on timing or on an earlier kill.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from tofner.errors import BadModel, Problem
+from tofner.model.layout import Precision
+from tofner.model.published import Model, load_model
+from tofner.tagging.engine.batches import plan_batches
+from tofner.tagging.engine.runner import Runner, quiet_tokenizers
+from tofner.tagging.engine.texts import Entity, Source, Words, to_entities, to_words
+from tofner.tagging.engine.threads import usable_cores
+from tofner.words.pieces import PieceEncoder
+from tofner.words.scores import best_tags, label_names
+from tofner.words.windows import plan_windows
+
+BATCH_PIECES = 512  # of one run of the network; more no longer helps, and leaves the cache
+BUFFER_PIECES = 32_768  # windows of so many pieces are sorted together, while those before them are computed
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A group of inputs, cut into windows.
+
+    Attributes:
+        inputs: the words of each input.
+        first_word: words before each input, int64 [inputs + 1]; word indices below count through the whole group.
+        windows: ids of each distinct window with its special tokens, int32 [pieces].
+        lengths: pieces of each distinct window, int64 [windows].
+        owned: for each window the positions of first pieces that it decides, int32.
+        owner: for each window the words that these positions tag, int64, same lengths; one row for each repetition.
+        window_count: windows before repeated ones were joined.
+        cut_words: words that had more pieces than a window holds and were tagged by their first ones.
+    """
+
+    inputs: list[Words]
+    first_word: np.ndarray
+    windows: list[np.ndarray]
+    lengths: np.ndarray
+    owned: list[np.ndarray]
+    owner: list[list[np.ndarray]]
+    window_count: int
+    cut_words: int
+
+    @property
+    def pieces(self) -> int:
+        """Pieces to compute."""
+        return int(self.lengths.sum())
+
+
+@dataclass(slots=True)
+class Tagged:
+    """What a group came to: for each input its words, BIO2 tags and their probabilities; and counts."""
+
+    inputs: list[Words]
+    tags: list[list[str]]
+    probabilities: list[np.ndarray]
+    windows: int
+    cut_words: int
+    pieces: int
+
+    def entities(self) -> list[list[Entity]]:
+        """The entities of each input."""
+        return [to_entities(*row) for row in zip(self.inputs, self.tags, self.probabilities, strict=True)]
+
+
+class Tagger:
+    """A loaded model.
+
+    >>> tagger = Tagger.load("s3://models/es")          # doctest: +SKIP
+    >>> tagger.tag(["Merkel met Obama."])               # doctest: +SKIP
+    [[Entity(start=0, end=6, label='PER', score=0.9981, text='Merkel'), ...]]
+    """
+
+    def __init__(self, model: Model, threads: int | None = None) -> None:
+        """
+        Args:
+            threads: CPU cores to use; default: the affinity mask and cgroup limit of this process.
+        """
+        quiet_tokenizers()
+        self.model = model
+        self.threads = threads or usable_cores()
+        self.encoder = PieceEncoder.from_folder(model.folder)
+        self.runner = Runner(model)
+        specials = len(self.encoder.prefix) + len(self.encoder.suffix)
+        self.window_pieces = model.max_pieces - specials
+        if not 0 <= model.overlap_pieces <= self.window_pieces // 2:
+            found = f"overlap_pieces {model.overlap_pieces} with {self.window_pieces} pieces a window"
+            raise BadModel(Problem(str(model.folder / "tagger.json"), found, "at most half"))
+        self.batch_pieces = BATCH_PIECES
+        self._pool = ThreadPoolExecutor(self.threads, "tofner-run")
+        self._encode_lock = threading.Lock()  # `tokenizers` is thread-safe; the lock keeps one core for the network
+
+    @classmethod
+    def load(
+        cls,
+        uri: str | Path,
+        precision: Precision = "fp32",
+        threads: int | None = None,
+        cache: str | Path | None = None,
+    ) -> "Tagger":
+        """Load a published model: a version folder or model root, local or `s3://`.
+
+        Raises:
+            BadModel: the folder is not a published model.
+            PassingFault: storage could not be reached.
+        """
+        return cls(load_model(uri, precision, cache), threads)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.model.labels
+
+    def tag(self, sources: Iterable[Source]) -> list[list[Entity]]:
+        """The entities of each text (character offsets) or token list (token offsets), in order.
+
+        Nothing is cut off: a long text is read in overlapping windows.
+        """
+        return [row for group in self.tag_groups(self._groups(sources)) for row in group.entities()]
+
+    def _groups(self, sources: Iterable[Source]) -> Iterator[list[Words]]:
+        group: list[Words] = []
+        size = 0
+        for source in sources:
+            words = to_words(source)
+            group.append(words)
+            size += len(words.words)
+            if size >= BUFFER_PIECES // 2:
+                yield group
+                group, size = [], 0
+        if group:
+            yield group
+
+    def tag_groups(self, groups: Iterable[Sequence[Words]]) -> Iterator[Tagged]:
+        """Tag groups of inputs; the network works on one group while the next is being prepared."""
+        waiting: list[tuple[Prepared, list[Future[Answer]]]] = []
+        for group in groups:
+            waiting.append(self.start(self.prepare(group)))
+            if len(waiting) > 1:
+                yield self.finish(*waiting.pop(0))
+        for started in waiting:
+            yield self.finish(*started)
+
+    def tag_group(self, group: Sequence[Words]) -> list[list[Entity]]:
+        """The entities of one group of inputs; may be called from many threads at once."""
+        return self.finish(*self.start(self.prepare(group))).entities()
+
+    def prepare(self, inputs: Sequence[Words]) -> Prepared:
+        """Pieces and windows of a group of inputs. Equal windows are joined: they are computed once."""
+        with self._encode_lock:
+            encoded = self.encoder.encode([words.words for words in inputs], self.window_pieces)
+        prefix = np.asarray(self.encoder.prefix, np.int32)
+        suffix = np.asarray(self.encoder.suffix, np.int32)
+        sizes = [len(words.words) for words in inputs]
+        first_word = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        seen: dict[tuple[bytes, bytes], int] = {}
+        windows: list[np.ndarray] = []
+        owned: list[np.ndarray] = []
+        owner: list[list[np.ndarray]] = []
+        count = cut = 0
+        for base, pieces in zip(first_word.tolist(), encoded, strict=False):
+            cut += pieces.cut_words
+            starts = pieces.starts
+            for window in plan_windows(pieces.counts, self.window_pieces, self.model.overlap_pieces):
+                count += 1
+                ids = np.concatenate([prefix, pieces.ids[starts[window.start] : starts[window.end]], suffix])
+                first = starts[window.own_start : window.own_end] - starts[window.start] + prefix.size
+                words = np.arange(base + window.own_start, base + window.own_end)
+                key = (ids.tobytes(), first.tobytes())
+                at = seen.setdefault(key, len(windows))
+                if at == len(windows):
+                    windows.append(ids)
+                    owned.append(first)
+                    owner.append([words])
+                else:
+                    owner[at].append(words)
+        lengths = np.asarray([ids.size for ids in windows], np.int64)
+        return Prepared(list(inputs), first_word, windows, lengths, owned, owner, count, cut)
+
+    def start(self, prepared: Prepared) -> "tuple[Prepared, list[Future[Answer]]]":
+        """Hand a group's batches to the network's threads; `finish` waits for them."""
+        batches = plan_batches(prepared.lengths, self.batch_pieces)
+        return prepared, [self._pool.submit(self._run, prepared, batch) for batch in batches]
+
+    def _run(self, prepared: Prepared, batch: np.ndarray) -> "Answer":
+        ids = np.stack([prepared.windows[i] for i in batch.tolist()]).astype(np.int64)
+        wanted = np.zeros(ids.shape, bool)
+        for row, i in enumerate(batch.tolist()):
+            wanted[row, prepared.owned[i]] = True
+        tags, probabilities = best_tags(self.runner.run(ids, wanted))
+        return Answer(batch, tags, probabilities)
+
+    def finish(self, prepared: Prepared, futures: "list[Future[Answer]]") -> Tagged:
+        """Collect the answers and put them back in input order."""
+        total = int(prepared.first_word[-1])
+        tag_ids = np.zeros(total, np.int16)
+        probabilities = np.zeros(total, np.float64)
+        for future in futures:
+            answer = future.result()
+            at = 0
+            for i in answer.batch.tolist():
+                size = prepared.owned[i].size
+                for words in prepared.owner[i]:
+                    tag_ids[words] = answer.tags[at : at + size]
+                    probabilities[words] = answer.probabilities[at : at + size]
+                at += size
+        names = label_names(tag_ids, self.labels)
+        edges = prepared.first_word.tolist()
+        return Tagged(
+            prepared.inputs,
+            [names[a:b] for a, b in pairwise(edges)],
+            [probabilities[a:b] for a, b in pairwise(edges)],
+            prepared.window_count,
+            prepared.cut_words,
+            prepared.pieces,
+        )
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> "Tagger":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+@dataclass(slots=True)
+class Answer:
+    """What one batch came to: tag ids and probabilities of its owned words, window after window."""
+
+    batch: np.ndarray
+    tags: np.ndarray
+    probabilities: np.ndarray

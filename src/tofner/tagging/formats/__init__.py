@@ -1,0 +1,1 @@
+"""What files to tag hold: one file a format, read and written."""

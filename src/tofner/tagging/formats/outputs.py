@@ -1,0 +1,109 @@
+"""A shard's output: written to a scratch file, then made visible whole, once."""
+
+import contextlib
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from tofner import storage
+from tofner.errors import BadInput, Problem
+from tofner.tagging.formats.conll import ConllOutput
+from tofner.tagging.formats.files import Compression, Format, InputFile
+from tofner.tagging.formats.jsonl import JsonlOutput
+from tofner.tagging.formats.record import Output
+from tofner.tagging.formats.streams import compressed
+
+
+def written_format(file: InputFile, output_format: Format | None) -> Format:
+    """The format of a file's output: the input's own (JSONL for plain text), unless another was asked for.
+
+    Raises:
+        BadInput: the two do not go together.
+    """
+    own: Format = "jsonl" if file.format == "text" else file.format
+    if output_format in (None, own):
+        return own
+    if output_format == "jsonl" and file.format == "conll":
+        return "jsonl"
+    fix = "tag into a folder, or into a file with the input's suffix"
+    raise BadInput(Problem(file.uri, f"{file.format} input", f"what can be written as {output_format}", fix))
+
+
+class ShardFile:
+    """A shard's output in the making.
+
+    A local one grows beside its place, on the same file system, and is renamed; one for S3 grows in the system's
+    scratch folder and is uploaded. A kill leaves scratch only.
+    """
+
+    def __init__(self, uri: str, scratch: str, file: InputFile, written: Format, compression: Compression) -> None:
+        self.uri = uri
+        self.local = not storage.is_s3(uri)
+        folder = Path(scratch) if self.local else None
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix="shard-", dir=folder)
+        self.path = Path(name)
+        self.raw = os.fdopen(handle, "wb")
+        self.output: Output
+        self.stream: BinaryIO = self.raw
+        if written == "parquet":
+            from tofner.tagging.formats.parquet import ParquetOutput
+
+            self.output = ParquetOutput(self.raw, file)
+            return
+        self.stream = compressed(self.raw, compression)
+        buffered = io.BufferedWriter(self.stream, 1 << 20)
+        self.stream = buffered
+        self.output = ConllOutput(buffered) if written == "conll" else JsonlOutput(buffered, file.format == "conll")
+
+    def commit(self) -> tuple[int, str]:
+        """Make it visible under its name; returns size and sha256."""
+        self.output.close()
+        if self.stream is not self.raw:
+            self.stream.close()
+        self.raw.flush()
+        os.fsync(self.raw.fileno())
+        self.raw.close()
+        size, digest = self.path.stat().st_size, storage.file_sha256(self.path)
+        storage.put_file(self.path, self.uri)
+        return size, digest
+
+    def drop(self) -> None:
+        """Forget it."""
+        with contextlib.suppress(OSError, ValueError):
+            self.raw.close()
+        self.path.unlink(missing_ok=True)
+
+
+def join_outputs(parts: Sequence[str], uri: str, scratch: str, written: Format, compression: Compression) -> None:
+    """One file out of the shards' outputs, in order."""
+    folder = None if storage.is_s3(uri) else Path(scratch)
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix="join-", dir=folder)
+    path = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as target:
+            if written == "parquet":
+                from tofner.tagging.formats.parquet import join_parquet
+
+                join_parquet(_streams(parts), target)
+            else:  # lines, and gzip and zstd streams too, may be put end to end
+                for stream in _streams(parts):
+                    shutil.copyfileobj(stream, target, 1 << 20)
+            target.flush()
+            os.fsync(target.fileno())
+        storage.put_file(path, uri)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _streams(parts: Sequence[str]) -> Iterator[BinaryIO]:
+    for part in parts:
+        with storage.open_read(part) as stream:
+            yield stream

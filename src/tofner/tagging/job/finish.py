@@ -1,0 +1,118 @@
+"""The end of a job: join parts, gather dead letters, sum up. Done by whichever worker finds every shard finished.
+
+All of it is a function of the marks, so two workers that finish together write the same.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tofner import storage
+from tofner.tagging.formats.outputs import join_outputs
+from tofner.tagging.job.ledger import Ledger, remove
+from tofner.tagging.job.page import sample_page
+from tofner.tagging.job.plan import Job
+from tofner.tagging.job.shards import Worker
+from tofner.tagging.job.stats import ADDED, Counts
+
+_PAGE_SAMPLES = 100
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """What a worker's run came to.
+
+    Attributes:
+        output: as the user named it.
+        complete: every shard of the job is done, by whichever workers.
+        counts: of this worker's shards; of the whole job when it is complete.
+        statistics, page, dead_letters: URIs; only of what is there. A worker without shards has no statistics.
+    """
+
+    output: str
+    complete: bool
+    shards_done: int
+    shards: int
+    counts: Counts
+    seconds: float
+    statistics: str | None
+    page: str | None
+    dead_letters: str | None
+
+
+def finish_job(job: Job, worker: Worker, phases: dict[str, float], seconds: float) -> JobReport:
+    """Write this worker's statistics; finish the job if all shards are done."""
+    ledger = job.ledger
+    done = ledger.done()
+    complete = len(done & {shard.number for shard in job.shards}) == len(job.shards)
+    marks = [ledger.counts(n) for n in sorted(done) if complete or worker.takes(n)]
+    total = Counts.sum_of(marks)
+    own = Counts.sum_of(mark for mark in marks if worker.takes(mark["shard"]))
+    mine = ledger.path("workers", f"worker-{worker.index}-of-{worker.count}.json")
+    if phases:
+        about = {"shard": f"{worker.index}/{worker.count}", "seconds": round(seconds, 3), "phases": _rounded(phases)}
+        storage.write_bytes(mine, _pretty({**about, **_summary(own, seconds)}))
+    page = dead = None
+    if complete:
+        page, dead = ledger.path("sample.html"), _finish_whole(job, marks, total)
+    counts = total if complete else own
+    where: str | None = None
+    if complete or storage.exists(mine):
+        where = ledger.path("statistics.json") if complete else mine
+    return JobReport(ledger.output, complete, len(done), len(job.shards), counts, seconds, where, page, dead)
+
+
+def _finish_whole(job: Job, marks: list[dict[str, Any]], total: Counts) -> str | None:
+    """Everything that needs all shards; returns where the dead letters are."""
+    ledger = job.ledger
+    dead = ledger.path("dead-letter.jsonl") if total.bad else None
+    if ledger.is_complete():
+        return dead
+    if dead:
+        parts = [ledger.bad_of(mark["shard"]) for mark in marks if mark["bad"]]
+        join_outputs(parts, dead, ledger.scratch, "jsonl", "")
+    if ledger.parts != ledger.output:
+        parts = [ledger.output_of(shard) for shard in job.shards]
+        written = job.written[0]
+        try:
+            join_outputs(parts, ledger.output, ledger.scratch, written, job.compression or "")
+        except Exception:
+            if ledger.is_complete():  # another worker has joined the parts and removed them meanwhile
+                return dead
+            raise
+    workers = [json.loads(storage.read_bytes(uri)) for uri in _worker_files(ledger)]
+    samples = sorted((row for mark in marks for row in mark["samples"]), key=lambda row: int(row["rank"]))
+    title = Path(ledger.output).name
+    page = sample_page(title, samples[:_PAGE_SAMPLES], total)
+    storage.write_bytes(ledger.path("sample.html"), page.encode())
+    spent: dict[str, float] = {}
+    for row in workers:
+        for phase, value in row["phases"].items():
+            spent[phase] = spent.get(phase, 0.0) + value
+    longest = max((row["seconds"] for row in workers), default=0.0)
+    about = {"output": ledger.output, "shards": len(marks), "workers": len(workers), "phases": _rounded(spent)}
+    storage.write_bytes(ledger.path("statistics.json"), _pretty({**about, **_summary(total, longest)}))
+    storage.write_bytes(ledger.path("complete.json"), _pretty({"shards": len(marks), "records": total.records}))
+    remove(ledger.scratch)
+    if ledger.parts != ledger.output:
+        remove(ledger.parts)
+    return dead
+
+
+def _worker_files(ledger: Ledger) -> list[str]:
+    folder = ledger.path("workers")
+    return [storage.join(folder, info.path) for info in storage.list_files(folder) if info.path.endswith(".json")]
+
+
+def _summary(total: Counts, seconds: float) -> dict[str, Any]:
+    rates = {"words_per_s": round(total.words / seconds, 1)} if seconds else {}
+    return {**{name: getattr(total, name) for name in ADDED}, "entities": dict(sorted(total.entities.items())), **rates}
+
+
+def _rounded(phases: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in sorted(phases.items())}
+
+
+def _pretty(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"

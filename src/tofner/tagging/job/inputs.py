@@ -1,0 +1,132 @@
+"""Which files a job reads: one file, a folder, a glob or an `s3://` prefix, each with its format and compression."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import get_args
+
+from tofner import storage
+from tofner.errors import BadData, PassingFault, Problem
+from tofner.tagging.formats.files import SUFFIXES, Format, InputFile, format_of
+
+_HEAD_BYTES = 64 * 1024
+_WILD = re.compile(r"[*?\[]")
+
+
+def find_inputs(where: str, format: str = "auto") -> list[InputFile]:
+    """The files that `where` names, sorted by name; names that begin with `_` or `.` are not data and are left out.
+
+    Args:
+        where: a file, a folder (all files below), or a glob (`*` and `?` within a path part, `**` across parts).
+        format: `auto` goes by the suffix.
+
+    Raises:
+        BadData: nothing is there, or a suffix tells no format.
+    """
+    if format != "auto" and format not in get_args(Format):
+        raise BadData(Problem("--format", repr(format), "auto, " + ", ".join(get_args(Format))))
+    if _WILD.search(where.removeprefix("s3://")):
+        found = _glob(where)
+    elif storage.is_s3(where):
+        found = _s3_file_or_folder(where)
+    else:
+        found = _local_file_or_folder(where)
+    if not found:
+        raise BadData(Problem(where, "no files", "a file, a folder with files, or a glob that matches some"))
+    problems: list[Problem] = []
+    inputs: list[InputFile] = []
+    for uri, name, size, etag in sorted(found, key=lambda row: row[1]):
+        kind, compression = format_of(name)
+        kind = format if format != "auto" else kind  # type: ignore[assignment]
+        if kind is None:
+            known = ", ".join(SUFFIXES)
+            fix = "name the files so, give a glob that leaves this one out, or say --format"
+            problems.append(Problem(uri, "a suffix that tells no format", f"{known}, each also with .gz or .zst", fix))
+        elif kind == "parquet" and compression:
+            problems.append(Problem(uri, f"Parquet in .{compression}", "Parquet, which is compressed inside"))
+        else:
+            inputs.append(InputFile(uri, name, size, etag, kind, compression))
+    if problems:
+        raise BadData(problems)
+    return inputs
+
+
+Found = tuple[str, str, int, str]
+
+
+def _is_data(name: str) -> bool:
+    return not any(part.startswith(("_", ".")) for part in name.split("/"))
+
+
+def _local_file_or_folder(where: str) -> list[Found]:
+    path = Path(where)
+    if path.is_file():
+        return [(where, path.name, *_state(path))]
+    if not path.is_dir():
+        raise BadData(Problem(where, "no such file or folder", "something to tag", "correct the path"))
+    return _local_below(path)
+
+
+def _local_below(root: Path) -> list[Found]:
+    files = ((path, path.relative_to(root).as_posix()) for path in sorted(root.rglob("*")) if path.is_file())
+    return [(str(path), name, *_state(path)) for path, name in files if _is_data(name)]
+
+
+def _state(path: Path) -> tuple[int, str]:
+    """Size, and a fingerprint of size, beginning and end: cheap on big files, and the same after a copy."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+        file.seek(max(0, size - _HEAD_BYTES))
+        tail = file.read(_HEAD_BYTES)
+    return size, hashlib.sha256(b"%d:" % size + head + tail).hexdigest()
+
+
+def _s3_file_or_folder(where: str) -> list[Found]:
+    inside = storage.list_files(where)
+    if inside:
+        rows = ((storage.join(where, f.path), f.path, f.size, f.etag) for f in inside)
+        return [row for row in rows if _is_data(row[1])]
+    if not storage.exists(where):
+        return []
+    parent, _, name = where.rstrip("/").rpartition("/")
+    for info in storage.list_files(parent) if parent != "s3:/" else []:
+        if info.path == name:
+            return [(where, name, info.size, info.etag)]
+    raise PassingFault(f"{where}: there a moment ago, and gone from the listing; try again")
+
+
+def _glob(where: str) -> list[Found]:
+    """Match below the part of the pattern that holds no wildcard."""
+    parts = where.split("/")
+    fixed = next(i for i, part in enumerate(parts) if _WILD.search(part) and not part.startswith("s3:"))
+    base = "/".join(parts[:fixed]) or ("/" if where.startswith("/") else ".")
+    pattern = _pattern("/".join(parts[fixed:]))
+    if storage.is_s3(where):
+        if fixed < 3:
+            raise BadData(Problem(where, "a wildcard in the bucket name", "s3://BUCKET/PATTERN"))
+        rows = [(storage.join(base, f.path), f.path, f.size, f.etag) for f in storage.list_files(base)]
+        return [row for row in rows if _is_data(row[1]) and pattern.fullmatch(row[1])]
+    return [row for row in _local_below(Path(base)) if pattern.fullmatch(row[1])]
+
+
+def _pattern(glob: str) -> re.Pattern[str]:
+    """`*` and `?` stay within a part, `**/` spans any number of them, `[...]` is a set.
+
+    >>> bool(_pattern("**/*.txt").fullmatch("a/b/c.txt")), bool(_pattern("*.txt").fullmatch("a/c.txt"))
+    (True, False)
+    """
+    out, at = "", 0
+    while at < len(glob):
+        char = glob[at]
+        if glob.startswith("**/", at):
+            out, at = out + "(?:[^/]+/)*", at + 3
+        elif glob.startswith("**", at):
+            out, at = out + ".*", at + 2
+        elif char == "[" and "]" in glob[at + 2 :]:
+            end = glob.index("]", at + 2)
+            inner = glob[at + 1 : end].replace("\\", "\\\\")
+            out, at = out + "[" + ("^" + inner[1:] if inner.startswith("!") else inner) + "]", end + 1
+        else:
+            out, at = out + {"*": "[^/]*", "?": "[^/]"}.get(char, re.escape(char)), at + 1
+    return re.compile(out, re.DOTALL)

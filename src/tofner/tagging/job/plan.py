@@ -1,0 +1,111 @@
+"""A planned job: its shards, and where it keeps its books."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tofner import storage
+from tofner.errors import BadData, Problem
+from tofner.model.layout import Precision
+from tofner.model.published import Model
+from tofner.tagging.engine import texts
+from tofner.tagging.engine.tagger import BATCH_PIECES
+from tofner.tagging.formats.files import Compression, Format, InputFile, Shard, format_of
+from tofner.tagging.formats.outputs import written_format
+from tofner.tagging.formats.record import GROUP_BYTES, GROUP_RECORDS
+from tofner.tagging.job.inputs import find_inputs
+from tofner.tagging.job.ledger import Ledger
+from tofner.tagging.job.shards import SHARD_BYTES, Worker, fingerprint, plan_shards, same_names
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """How a job runs.
+
+    Attributes:
+        format: of the input; `auto` goes by suffixes.
+        precision: which graph of the model.
+        shard: `i/n`; None: from JOB_COMPLETION_INDEX, or the only worker.
+        threads: CPU cores; None: affinity mask and cgroup limit.
+        processes: that share this worker's shards and threads.
+        max_bad: bad records that may be: a number, or a share such as `1%`.
+        shard_bytes: about how much of a file is one shard. Part of the plan.
+        quiet: no progress on stderr.
+        cache: folder for fetched models.
+    """
+
+    format: str = "auto"
+    precision: Precision = "fp32"
+    shard: str | None = None
+    threads: int | None = None
+    processes: int = 1
+    max_bad: str = "1%"
+    shard_bytes: int = SHARD_BYTES
+    quiet: bool = False
+    cache: str | None = None
+
+
+@dataclass
+class Job:
+    """A planned job: its shards and where it keeps its books."""
+
+    shards: list[Shard]
+    ledger: Ledger
+    written: dict[int, Format]
+    compression: Compression | None  # of an output file; None: each output has that of its input
+
+    @classmethod
+    def plan(cls, model: Model, input: str, output: str, settings: JobSettings) -> "Job":
+        """Find the inputs, cut them, and agree with the other workers on the plan.
+
+        Raises:
+            BadInput: no input, names that clash, or an output that belongs to another job.
+        """
+        storage.is_s3(output)  # refuses unknown schemes
+        output = output.rstrip("/") or output
+        output_format, compression = format_of(output)
+        is_file = output_format is not None and not (not storage.is_s3(output) and Path(output).is_dir())
+        files = find_inputs(input, settings.format)
+        _refuse_overlap(files, output)
+        wanted = output_format if is_file else None
+        written = {file.uri: written_format(file, wanted) for file in files}
+        shards = plan_shards(files, settings.shard_bytes, wanted)
+        if not is_file and (problems := same_names(shards)):
+            raise BadData(problems)
+        how: dict[str, object] = {
+            "model": model.digest,
+            "precision": settings.precision,
+            "shard_bytes": settings.shard_bytes,
+            "batch_pieces": BATCH_PIECES,
+            "group": [GROUP_BYTES, GROUP_RECORDS],
+            "score_digits": texts.SCORE_DIGITS,
+            "output": [wanted, compression if is_file else None],
+        }
+        ledger = Ledger(output, is_file)
+        plan = {
+            **how,
+            "format": 1,
+            "files": len(files),
+            "shards": len(shards),
+            "bytes": sum(file.size for file in files),
+            "fingerprint": fingerprint(shards, how),
+        }
+        ledger.begin(plan)
+        formats = {shard.number: written[shard.file.uri] for shard in shards}
+        return cls(shards, ledger, formats, compression if is_file else None)
+
+    def open_shards(self, worker: Worker) -> list[Shard]:
+        """The worker's shards that have no mark yet."""
+        done = self.ledger.done()
+        return [shard for shard in self.shards if worker.takes(shard.number) and shard.number not in done]
+
+
+def _refuse_overlap(files: list[InputFile], output: str) -> None:
+    """An output must not be an input: tagging would read what it writes."""
+    inside = [file.uri for file in files if file.uri == output or _real(file.uri).startswith(_real(output) + "/")]
+    if inside:
+        found = f"the input {inside[0]}"
+        raise BadData(Problem(output, found, "an output outside the input", "choose another output folder"))
+
+
+def _real(uri: str) -> str:
+    return uri if storage.is_s3(uri) else str(Path(uri).resolve())

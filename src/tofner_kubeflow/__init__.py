@@ -1,0 +1,1 @@
+"""The Kubeflow half of tofner: `components` and `pipelines`, folders at the top of the tree (docs/decisions.md)."""
