@@ -52,7 +52,7 @@ def proxy(s3: LocalStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyPro
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """Storage waits by this clock, which moves only when somebody sleeps."""
     fake = FakeClock()
-    monkeypatch.setattr("tofner._s3.CLOCK", fake.clock)
+    monkeypatch.setattr("tofner.storage.s3.CLOCK", fake.clock)
     return fake
 
 

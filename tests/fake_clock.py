@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from tofner._s3 import Clock
+from tofner.storage.s3 import Clock
 
 
 class FakeClock:

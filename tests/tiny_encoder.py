@@ -161,7 +161,7 @@ roles:
   target_mrc: {{train: [tgt-qa/train], dev: [tgt-qa/dev]}}
   source_mrc: {{train: [src-qa/train], dev: [src-qa/dev]}}
 stages:
-  mlm: {{learning_rate: 5.0e-4, epochs: 1, batch_size: 8, maskings: 2, max_pieces: 32, overlap_pieces: 8}}
+  mlm: {{learning_rate: 5.0e-4, epochs: 1, batch_size: 8, maskings: 2, max_pieces: 32}}
   mrc: {{learning_rate: 5.0e-4, epochs: 1, batch_size: 8, max_pieces: 64, overlap_pieces: 8}}
   ner: {{learning_rate: 5.0e-3, epochs: 8, batch_size: 8, max_pieces: 32, overlap_pieces: 8}}
   pseudo_ner: {{learning_rate: 1.0e-3, epochs: 1, batch_size: 8, max_pieces: 32, overlap_pieces: 8}}

@@ -47,7 +47,7 @@ roles:
   target_mrc: {{train: [tgt-qa/train], dev: [tgt-qa/dev]}}
   source_mrc: {{train: [src-qa/train], dev: [src-qa/dev]}}
 stages:
-  mlm: {{learning_rate: 5.0e-4, epochs: 2, batch_size: 64, maskings: 2, max_pieces: 48, overlap_pieces: 8}}
+  mlm: {{learning_rate: 5.0e-4, epochs: 2, batch_size: 64, maskings: 2, max_pieces: 48}}
   mrc: {{learning_rate: 1.0e-2, epochs: 5, batch_size: 32, max_pieces: 72, overlap_pieces: 8}}
   ner: {{learning_rate: 1.0e-2, epochs: 6, batch_size: 16, max_pieces: 48, overlap_pieces: 8}}
   pseudo_ner: {{learning_rate: 1.0e-12, epochs: 1, batch_size: 64, max_pieces: 48, overlap_pieces: 8}}

@@ -22,9 +22,11 @@ SHOWN = ("train_loss", "score")  # of a stage's metrics, beside its digest
 
 def walk(home: Path) -> dict[str, dict[str, Any]]:
     """Every task of Algorithm 1 in this interpreter's `tofner`; digest and losses by task."""
+    from tests.tiny_encoder import make_preset  # the commit's own: settings come and go
     from tofner.stages import execute, plan
 
     store, data = str(home / "store"), str(home / "data")
+    make_preset(home / "preset.yaml", home / "encoder")
     planned = plan(str(home / "preset.yaml"), data, store, iterations=1)
     found: dict[str, dict[str, Any]] = {}
 
@@ -55,12 +57,12 @@ def walk(home: Path) -> dict[str, dict[str, Any]]:
 
 
 def make_inputs(home: Path) -> None:
-    """Corpora, encoder and preset, from this working tree's test data."""
+    """Corpora and encoder, from this working tree's test data."""
     sys.path[:0] = [str(ROOT)]
-    from tests.tiny_encoder import make_data, make_encoder, make_preset
+    from tests.tiny_encoder import make_data, make_encoder
 
     make_data(home / "data")
-    make_preset(home / "preset.yaml", make_encoder(home / "encoder"))
+    make_encoder(home / "encoder")
 
 
 def run_commit(commit: str, inputs: Path, scratch: Path) -> dict[str, dict[str, Any]]:
@@ -72,7 +74,7 @@ def run_commit(commit: str, inputs: Path, scratch: Path) -> dict[str, dict[str, 
         subprocess.run(["tar", "-x", "-C", str(tree)], input=archive, check=True)
     home = scratch / "home"
     home.mkdir(parents=True)
-    for name in ("data", "encoder", "preset.yaml"):
+    for name in ("data", "encoder"):
         (home / name).symlink_to(inputs / name)
     environment = {**os.environ, "PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree}", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

@@ -33,7 +33,8 @@ class NerRole(Model):
     dev: list[Split] = Field(default=[], description="labelled sentences to choose checkpoints by")
 
 
-class OptionalNerRole(NerRole):
+class TranslatedRole(Model):
+    train: list[Split] = Field(default=[], description="labelled sentences to train on")
     optional: bool = Field(default=True, description="used where the data root has it; its absence is reported")
 
 
@@ -46,7 +47,7 @@ class Roles(Model):
     """Which set plays which part. Names in brackets are those of Algorithm 1."""
 
     source_ner: NerRole = Field(description="labelled source NER [D_s,n]; its words are also the source text [D_s,no]")
-    translated_ner: OptionalNerRole = Field(default=OptionalNerRole(), description="source NER in the target language")
+    translated_ner: TranslatedRole = Field(default=TranslatedRole(), description="source NER in the target language")
     target_text: list[Split] = Field(description="unlabelled target text [D_t,no]: words only, tags are never read")
     target_test: list[Split] = Field(description="labelled target sentences, read by evaluation alone")
     target_mrc: MrcRole = Field(default=MrcRole(), description="questions on target text [D_t,m]")
@@ -66,13 +67,18 @@ class Training(Model):
     weight_decay: float = Field(default=0.01, ge=0, description="AdamW decay. Source: AdaptaBERT")
     max_grad_norm: float = Field(default=1.0, gt=0, description="gradient clipping. Source: AdaptaBERT")
     max_pieces: int = Field(default=128, ge=16, description="pieces a window, special ones included. AdaptaBERT: 128")
-    overlap_pieces: int = Field(default=32, ge=0, description="pieces that neighbouring windows share")
     max_train_examples: int | None = Field(default=None, gt=0, description="cap on each training corpus, drawn by "
                                            "seed; for tests and small machines")  # fmt: skip
     max_dev_examples: int | None = Field(default=None, gt=0, description="cap on each dev corpus, drawn by seed")
 
+
+class Overlapping(Training):
+    """Fine-tuning whose windows overlap, so that each word is read with words on both its sides."""
+
+    overlap_pieces: int = Field(default=32, ge=0, description="pieces that neighbouring windows share")
+
     @model_validator(mode="after")
-    def _overlap_fits(self) -> "Training":
+    def _overlap_fits(self) -> "Overlapping":
         if self.overlap_pieces > (self.max_pieces - 4) // 2:
             raise ValueError(f"overlap_pieces {self.overlap_pieces} is more than half of max_pieces {self.max_pieces}")
         return self
@@ -91,8 +97,8 @@ class Mlm(Training):
     source_text: bool = Field(default=True, description="add as much source text as target text. Source: AdaptaBERT")
 
 
-class Mrc(Training):
-    """Start/end span extraction (Algorithm 1, lines 4 and 14, Eq. 2)."""
+class Mrc(Overlapping):
+    """Start/end span extraction (Algorithm 1, line 4, Eq. 2)."""
 
     learning_rate: float = Field(gt=0, description="Source: paper, Table 6")
     epochs: float = Field(default=6, gt=0, description="Source: paper, Appendix B")
@@ -106,20 +112,34 @@ class Mrc(Training):
                              "code, not the paper")  # fmt: skip
     match_threshold: float = Field(default=0.15, gt=0, lt=1, description="decode threshold of the third head. Source: "
                                    "authors' code")  # fmt: skip
-    head: Literal["carry", "fresh"] = Field(default="carry", description="in a round, go on with the heads of the last "
-                                            "MRC model, or start new ones as the authors' code does")  # fmt: skip
     targets: bool = Field(default=True, description="train on the target questions [D_t,m]")
     sources: bool = Field(default=True, description="train on the source questions [D_s,m]")
 
 
-class Ner(Training):
-    """Token classification by the first piece of each word (Algorithm 1, lines 6, 9 and 16, Eq. 3-4)."""
+class LoopMrc(Mrc):
+    """Span extraction in a round (Algorithm 1, line 14): target questions and pseudo-MRC."""
+
+    ner_as_mrc: bool = Field(default=False, description="train on NER turned into MRC [D_s,nm] too, as the authors' "
+                             "scripts do; off in Algorithm 1")  # fmt: skip
+    sources: bool = Field(default=False, description="train on the source questions [D_s,m] too, as the authors' "
+                          "scripts do; off in Algorithm 1")  # fmt: skip
+    head: Literal["carry", "fresh"] = Field(default="carry", description="go on with the heads of the last MRC model, "
+                                            "or start new ones as the authors' code does")  # fmt: skip
+
+
+class Ner(Overlapping):
+    """Token classification by the first piece of each word (Algorithm 1, line 6, Eq. 3-4)."""
 
     learning_rate: float = Field(gt=0, description="Source: paper, Table 6")
     epochs: float = Field(default=6, gt=0, description="Source: paper, Appendix B")
     batch_size: int = Field(default=64, gt=0, description="Source: paper, 4.3")
     head: Literal["carry", "fresh"] = Field(default="carry", description="go on with the last tagger's head (Algorithm "
                                             "1, line 8), or start a new one as the authors' code does")  # fmt: skip
+
+
+class PseudoNer(Ner):
+    """Token classification on pseudo-labelled target text (Algorithm 1, lines 9 and 16)."""
+
     mix: Literal["pseudo", "pseudo+source"] = Field(default="pseudo", description="train on pseudo-labelled target "
                                                     "text alone (Algorithm 1), or with as many source and translated "
                                                     "sentences (authors' code)")  # fmt: skip
@@ -166,9 +186,9 @@ class Stages(Model):
     mrc: Mrc
     ner: Ner
     pseudo_label: PseudoLabel = PseudoLabel()
-    pseudo_ner: Ner
-    loop_mrc: Mrc
-    loop_ner: Ner
+    pseudo_ner: PseudoNer
+    loop_mrc: LoopMrc
+    loop_ner: PseudoNer
     evaluate: Evaluate = Evaluate()
     export: Export = Export()
 
@@ -219,13 +239,10 @@ class Settings(Model):
     def parts(self) -> Iterator["Part"]:
         """Every file that a run reads, in the order of the roles."""
         given = self.roles
-        labelled: list[tuple[str, NerRole, bool]] = [
-            ("source_ner", given.source_ner, False),
-            ("translated_ner", given.translated_ner, given.translated_ner.optional),
-        ]
-        for name, ner, optional in labelled:
-            for side, splits in (("train", ner.train), ("dev", ner.dev)):
-                yield from (Part(f"{name}.{side}", "ner", split, optional) for split in splits)
+        yield from (Part("source_ner.train", "ner", split) for split in given.source_ner.train)
+        yield from (Part("source_ner.dev", "ner", split) for split in given.source_ner.dev)
+        translated = given.translated_ner
+        yield from (Part("translated_ner.train", "ner", split, translated.optional) for split in translated.train)
         yield from (Part("target_text", "text", split) for split in given.target_text)
         yield from (Part("target_test", "ner", split) for split in given.target_test)
         for name, mrc in (("target_mrc", given.target_mrc), ("source_mrc", given.source_mrc)):

@@ -25,13 +25,13 @@ import pyarrow.parquet as pq
 import typer
 from kfp.dsl.base_component import BaseComponent
 
-import components
-from pipelines import tagging as tagging_graph
-from pipelines import tof as tof_graph
-from pipelines.compile import GOLDEN_CLUSTER
 from tests.tiny_tagger import publish_tiny
 from tofner import cli, errors, stages, storage, tagging
 from tofner.tagging import serve, tag_job
+from tofner_kubeflow import components
+from tofner_kubeflow.pipelines import tagging as tagging_graph
+from tofner_kubeflow.pipelines import tof as tof_graph
+from tofner_kubeflow.pipelines.compile import GOLDEN_CLUSTER
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = Path(__file__).with_name("surface.json")
@@ -100,10 +100,10 @@ def short(annotation: Any) -> str:
 
 
 def parts() -> dict[str, BaseComponent]:
-    """The components of the package `components`, by their names."""
+    """The components of the package, by their names."""
     found: dict[str, BaseComponent] = {}
     for info in iter_modules(components.__path__):
-        module = resolve_name(f"components.{info.name}")
+        module = resolve_name(f"{components.__name__}.{info.name}")
         own = [one for one in vars(module).values() if isinstance(one, BaseComponent)]
         found |= {one.name: one for one in own}
     return found

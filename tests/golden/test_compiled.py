@@ -60,7 +60,8 @@ def test_the_picture_is_of_this_graph(compiled: Path) -> None:
 def test_compiling_is_deterministic(compiled: Path, tmp_path: Path) -> None:
     """In another process, with another hash seed."""
     target = str(tmp_path / "b.yaml")
-    code = f"from pathlib import Path; from tofner_kubeflow.pipelines.compile import *; compile_tof(Path({target!r}), GOLDEN_CLUSTER)"
+    code = "from pathlib import Path\nfrom tofner_kubeflow.pipelines.compile import *\n"
+    code += f"compile_tof(Path({target!r}), GOLDEN_CLUSTER)"
     path = os.pathsep.join([str(REPOSITORY / "src"), str(REPOSITORY)])
     subprocess.run(
         [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": path}

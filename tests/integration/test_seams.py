@@ -12,21 +12,21 @@ from typing import Any
 import pytest
 from kfp import dsl
 
-from components.evaluate import evaluate
-from components.export import export
-from components.gold import gold
-from components.keep import keep
-from components.mlm import mlm
-from components.mrc import mrc
-from components.ner import ner
-from components.plan import plan
-from components.prepare import prepare
-from components.pseudo_label import pseudo_label
-from components.publish import publish
-from components.report import report
 from tests.tiny_encoder import make_data, make_encoder, make_preset, sentences
 from tofner import storage
 from tofner.tagging import Tagger
+from tofner_kubeflow.components.evaluate import evaluate
+from tofner_kubeflow.components.export import export
+from tofner_kubeflow.components.gold import gold
+from tofner_kubeflow.components.keep import keep
+from tofner_kubeflow.components.mlm import mlm
+from tofner_kubeflow.components.mrc import mrc
+from tofner_kubeflow.components.ner import ner
+from tofner_kubeflow.components.plan import plan
+from tofner_kubeflow.components.prepare import prepare
+from tofner_kubeflow.components.pseudo_label import pseudo_label
+from tofner_kubeflow.components.publish import publish
+from tofner_kubeflow.components.report import report
 
 pytestmark = pytest.mark.integration
 

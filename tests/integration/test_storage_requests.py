@@ -12,9 +12,10 @@ import pytest
 
 from tests.fake_clock import FakeClock
 from tests.loopback import FaultyProxy, Request
-from tofner import _s3, _transfer, storage
+from tofner import storage
 from tofner.errors import BadInput, PassingFault
-from tofner.storage import FileEntry, FolderIndex
+from tofner.storage import FileEntry, FolderIndex, s3, transfer
+from tofner.storage.uri import split_uri
 
 pytestmark = pytest.mark.integration
 
@@ -51,8 +52,8 @@ def asked(proxy: FaultyProxy, method: str, part: str) -> list[Request]:
 
 def incomplete(uri: str) -> list[str]:
     """Multipart uploads below `uri` that hold their parts still."""
-    bucket, key = _s3.split_uri(uri)
-    answer = _s3.client().list_multipart_uploads(Bucket=bucket, Prefix=key)
+    bucket, key = split_uri(uri)
+    answer = s3.client().list_multipart_uploads(Bucket=bucket, Prefix=key)
     return [one["Key"] for one in answer.get("Uploads", [])]
 
 
@@ -81,9 +82,9 @@ def test_an_upload_sends_checksums_of_all_and_its_index_last(folder: Path, prefi
 
 def test_parts_begin_above_sixteen_mebibytes() -> None:
     """16 MiB travel whole; one byte more in parts of 8 MiB; 5 TiB, S3's largest, in 10,000 parts, S3's most."""
-    assert _transfer.part_ranges(2 * PART) == [(0, 2 * PART)]
-    assert _transfer.part_ranges(2 * PART + 1) == [(0, PART), (PART, 2 * PART), (2 * PART, 2 * PART + 1)]
-    assert len(_transfer.part_ranges(5 * 2**40)) == 10_000
+    assert transfer.part_ranges(2 * PART) == [(0, 2 * PART)]
+    assert transfer.part_ranges(2 * PART + 1) == [(0, PART), (PART, 2 * PART), (2 * PART, 2 * PART + 1)]
+    assert len(transfer.part_ranges(5 * 2**40)) == 10_000
 
 
 def test_the_parts_of_a_failed_upload_are_aborted(folder: Path, prefix: str, proxy: FaultyProxy) -> None:
@@ -342,7 +343,7 @@ def test_a_change_during_a_local_store_is_noticed(
             os.utime(small / "a", ns=(1, 1))
             return made
 
-        monkeypatch.setattr("tofner.storage.shutil.copyfile", copy)
+        monkeypatch.setattr("tofner.storage.folders.shutil.copyfile", copy)
     else:
         real_index = storage.folder_index
 
@@ -351,7 +352,7 @@ def test_a_change_during_a_local_store_is_noticed(
             os.utime(small / "a", ns=(1, 1))
             return real_index(uri)
 
-        monkeypatch.setattr("tofner.storage.folder_index", look)
+        monkeypatch.setattr("tofner.storage.folders.folder_index", look)
     with pytest.raises(BadInput, match=r"changed while they were stored, 'a' first"):
         storage.store_folder(small, str(tmp_path / "models" / "v1"))
     assert not list((tmp_path / "models").iterdir())

@@ -17,6 +17,7 @@ from tests.loopback import FaultyProxy
 from tofner import storage
 from tofner.errors import BadInput, PassingFault
 from tofner.storage import BUCKET, LocalStore
+from tofner.storage.uri import split_object
 
 pytestmark = pytest.mark.integration
 
@@ -165,7 +166,7 @@ def test_damage_in_the_store_is_noticed(folder: Path, prefix: str, tmp_path: Pat
     if damage == "gone":
         from tofner.storage import s3
 
-        bucket, key = s3.split_object(storage.join(uri, victim))
+        bucket, key = split_object(storage.join(uri, victim))
         s3.client().delete_object(Bucket=bucket, Key=key)
     else:
         bad = data[:-1] if damage == "shorter" else data[:50] + bytes([data[50] ^ 1]) + data[51:]

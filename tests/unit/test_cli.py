@@ -157,8 +157,10 @@ def test_the_table_tells_stage_time_f1_and_what_was_reused() -> None:
     ],
 )
 def test_bad_input_ends_a_run_before_anything_is_started(arguments: list[str], said: str, tmp_path: Path) -> None:
-    code = "import sys; from tofner_kubeflow.pipelines.commands import run; from tofner import cli; cli.add_commands = lambda app: " \
-           "app.command(name='run')(run); cli.main(sys.argv[1:])"  # fmt: skip
+    code = (
+        "import sys; from tofner_kubeflow.pipelines.commands import run; from tofner import cli; "
+        "cli.add_commands = lambda app: app.command(name='run')(run); cli.main(sys.argv[1:])"
+    )
     program = f"import sys; sys.path[:0] = {[str(ROOT / 'src'), str(ROOT)]!r}; {code}"
     command = [sys.executable, "-c", program, "run", "--work", str(tmp_path), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

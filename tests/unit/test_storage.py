@@ -14,9 +14,10 @@ import pytest
 
 from tests.fake_clock import FakeClock
 from tests.loopback import ScriptedS3
-from tofner import _index, _pointers, _transfer, storage
-from tofner._index import FolderIndex
+from tofner import storage
 from tofner.errors import BadInput, PassingFault
+from tofner.storage import index, pointers, transfer
+from tofner.storage.index import FolderIndex
 
 
 @pytest.fixture
@@ -233,14 +234,14 @@ def test_a_local_folder_appears_whole(folder: Path, tmp_path: Path, monkeypatch:
 def test_a_file_that_changes_meanwhile_is_noticed(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = _index.index_of
+    real = index.index_of
 
     def slow(root: Path) -> FolderIndex:
         index = real(root)
         (root / "a.txt").write_bytes(b"ALPHA")
         return index
 
-    monkeypatch.setattr("tofner.storage.index_of", slow)
+    monkeypatch.setattr("tofner.storage.folders.index_of", slow)
     with pytest.raises(BadInput, match=r"changed while they were stored, 'a\.txt' first"):
         storage.store_folder(folder, str(tmp_path / "v1"))
     assert not (tmp_path / "v1").exists()
@@ -343,7 +344,7 @@ def test_pointers_move_only_from_where_they_were_read(tmp_path: Path) -> None:
 
 def test_a_local_pointer_is_written_under_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uri, held = str(tmp_path / "latest.json"), []
-    real = _pointers.write_local
+    real = pointers.write_local
 
     def look(path: Path, data: bytes) -> None:
         with path.with_name(".latest.json.lock").open("w") as lock:
@@ -353,7 +354,7 @@ def test_a_local_pointer_is_written_under_its_lock(tmp_path: Path, monkeypatch: 
                 held.append(True)
         real(path, data)
 
-    monkeypatch.setattr("tofner._pointers.write_local", look)
+    monkeypatch.setattr("tofner.storage.pointers.write_local", look)
     storage.move_pointer(uri, {"version": "1"}, None)
     assert held == [True]
 
@@ -515,7 +516,7 @@ def test_bad_settings(monkeypatch: pytest.MonkeyPatch, scripted_s3: ScriptedS3, 
 
 @pytest.mark.parametrize("size", [0, 1, 2**24, 2**24 + 1, 5 * 2**30, 5 * 2**40])
 def test_parts_cover_the_file_within_the_limits_of_s3(size: int) -> None:
-    ranges = _transfer.part_ranges(size)
+    ranges = transfer.part_ranges(size)
     assert (ranges[0][0], ranges[-1][1]) == (0, size)
     assert all(left[1] == right[0] for left, right in itertools.pairwise(ranges))
     assert len(ranges) <= 10_000

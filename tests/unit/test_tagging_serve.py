@@ -17,7 +17,7 @@ import pytest
 
 from tests.tiny_tagger import publish_tiny
 from tofner.tagging import Tagger
-from tofner.tagging.texts import to_words
+from tofner.tagging.engine.texts import to_words
 
 uvicorn = pytest.importorskip("uvicorn")
 serve = pytest.importorskip("tofner.tagging.serve")

@@ -75,7 +75,7 @@ def test_masked_prediction_has_the_loss_of_the_whole_model(folder: Path) -> None
     model.eval()
     encoder = checkpoint.piece_encoder(folder)
     texts = [words for words, _ in sentences("news", 6)]
-    examples, _ = mask_examples(encoder, texts, Mlm(max_pieces=32, overlap_pieces=8), model.config.vocab_size, 1, 2)
+    examples, _ = mask_examples(encoder, texts, Mlm(max_pieces=32), model.config.vocab_size, 1, 2)
     batch = pad([examples[i] for i in range(len(examples))], {"labels": IGNORED})
     with torch.no_grad():
         whole = model(**batch).loss

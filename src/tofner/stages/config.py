@@ -1,60 +1,117 @@
-"""What each stage is told: typed, complete, and free of torch so that planning stays light.
+"""The table of stages: what each is told, and which files of its inputs it reads. Free of torch, so planning is light.
 
-A stage's result depends on its config and its inputs, and on nothing else; both make up its key. `code` is the revision
-of the library (its sources and the versions of what it stands on), so that changed code means fresh work.
+A stage's result depends on its config and on what it reads, and on nothing else; both make up its key (`runtime`).
+`code` is the revision of the code that makes the stage's result (`revision`), so changed code means fresh work.
 """
 
+from collections.abc import Collection
 from typing import Any
 
-from tofner.settings import Evaluate, Export, Mlm, Model, Mrc, Ner, PseudoLabel, Roles
+from tofner.settings import (
+    Evaluate,
+    Export,
+    LoopMrc,
+    Mlm,
+    Model,
+    Mrc,
+    MrcRole,
+    Ner,
+    NerRole,
+    PseudoLabel,
+    PseudoNer,
+    Split,
+)
+
+Reads = dict[str, tuple[str, ...]]  # input -> the files of it that are read
 
 
 class StageConfig(Model):
+    """`encoder_revision` tells orchestrators that cache by arguments when an encoder has changed in its place; keys do
+    without, since they cover what the encoder holds."""
+
     seed: int
     code: str
+    encoder_revision: str = ""
+
+    def reads(self, given: Collection[str]) -> Reads:
+        """The files that the stage reads of each input, if it does not read all of it; `given`: names of its inputs."""
+        return {}
 
 
 class PrepareConfig(StageConfig):
-    """`present` says of each optional set whether the data root has it; `data_revision` covers every file read."""
+    """`translated` are those translated sets that the data root has; `data_revision` covers every file that is read."""
 
-    roles: Roles
+    source_ner: NerRole
+    translated: list[Split]
+    target_text: list[Split]
+    target_mrc: MrcRole
+    source_mrc: MrcRole
     types: list[str]
     label_map: dict[str, str | None]
-    source_queries: dict[str, str]
-    target_queries: dict[str, str]
-    present: dict[str, bool]
     data_revision: str
+    notes: list[str]
+
+    def reads(self, given: Collection[str]) -> Reads:
+        return {"data": ()}
 
 
 class GoldConfig(StageConfig):
-    target_test: list[str]
+    target_test: list[Split]
     types: list[str]
     label_map: dict[str, str | None]
     data_revision: str
 
-
-class EncoderConfig(StageConfig):
-    """Of the stages that may be the first to load the encoder."""
-
-    encoder_revision: str
+    def reads(self, given: Collection[str]) -> Reads:
+        return {"data": ()}
 
 
-class MlmConfig(EncoderConfig):
+class MlmConfig(StageConfig):
     training: Mlm
 
+    def reads(self, given: Collection[str]) -> Reads:
+        return {"corpora": _files("target_text", self.training.source_text and "source_text")}
 
-class MrcConfig(EncoderConfig):
+
+class MrcConfig(StageConfig):
+    """`source_queries` and `target_queries` turn source and target (translated, pseudo-labelled) sentences into MRC."""
+
     training: Mrc
+    source_queries: dict[str, str]
+    target_queries: dict[str, str]
+
+    def reads(self, given: Collection[str]) -> Reads:
+        one = self.training
+        questions = (one.targets and "target_mrc", "target_mrc_dev", one.sources and "source_mrc", "source_mrc_dev")
+        sentences = (one.ner_as_mrc and "source_ner", "source_ner_dev", one.ner_as_mrc and "translated_ner")
+        return {"corpora": _files(*questions, *sentences), "pseudo": _files("pseudo_ner")}
 
 
-class NerConfig(EncoderConfig):
+class LoopMrcConfig(MrcConfig):
+    training: LoopMrc
+
+
+class NerConfig(StageConfig):
     training: Ner
     labels: list[str]
+
+    def reads(self, given: Collection[str]) -> Reads:
+        return {"corpora": _files("source_ner", "source_ner_dev", "translated_ner")}
+
+
+class PseudoNerConfig(NerConfig):
+    training: PseudoNer
+
+    def reads(self, given: Collection[str]) -> Reads:
+        mixed = self.training.mix == "pseudo+source"
+        source = _files(mixed and "source_ner", "source_ner_dev", mixed and "translated_ner")
+        return {"corpora": source, "pseudo": _files("pseudo_ner")}
 
 
 class PseudoLabelConfig(StageConfig):
     pseudo_label: PseudoLabel
-    target_queries: dict[str, str]
+
+    def reads(self, given: Collection[str]) -> Reads:
+        return {"corpora": _files("target_text")}
 
 
 class EvaluateConfig(StageConfig):
@@ -63,6 +120,9 @@ class EvaluateConfig(StageConfig):
 
 class ExportConfig(StageConfig):
     export: Export
+
+    def reads(self, given: Collection[str]) -> Reads:
+        return {"corpora": _files("target_text", self.export.int8 and "source_ner_dev")}
 
 
 class ReportConfig(StageConfig):
@@ -76,6 +136,12 @@ class PublishConfig(StageConfig):
     model_name: str
 
 
+def _files(*names: str | bool) -> tuple[str, ...]:
+    """File names of corpora; what is False is left out."""
+    return tuple(f"{name}.parquet" for name in names if name)
+
+
+# Stage, which is the module with its `run` -> what it is told.
 CONFIGS: dict[str, type[StageConfig]] = {
     "prepare": PrepareConfig,
     "gold": GoldConfig,
@@ -88,3 +154,9 @@ CONFIGS: dict[str, type[StageConfig]] = {
     "report": ReportConfig,
     "publish": PublishConfig,
 }
+WITH_PSEUDO: dict[str, type[StageConfig]] = {"mrc": LoopMrcConfig, "ner": PseudoNerConfig}  # on pseudo-labels
+
+
+def config_type(stage: str, given: Collection[str]) -> type[StageConfig]:
+    """What a stage is told when it is given these inputs."""
+    return WITH_PSEUDO[stage] if "pseudo" in given and stage in WITH_PSEUDO else CONFIGS[stage]

@@ -1,12 +1,15 @@
 """Algorithm 1, lines 3-4 and 13-14: fine-tune g(., theta_mrc).
 
-Before the rounds it learns from {D_t,m, D_s,m, D_s,nm}; in a round (`pseudo` given) from {D_t,m, pseudo-MRC}.
+Before the rounds it learns from {D_t,m, D_s,m, D_s,nm}; in a round (`pseudo` given) from {D_t,m, pseudo-MRC}, and by
+settings from D_s,m and D_s,nm too. NER becomes MRC here: one question a type and sentence.
 """
 
 from pathlib import Path
 
-from tofner.corpora.corpus import read_mrc
+from tofner.corpora.corpus import read_mrc, read_ner
 from tofner.corpora.examples import MrcExample
+from tofner.corpora.ner_as_mrc import ner_to_mrc
+from tofner.settings import LoopMrc
 from tofner.stages.config import MrcConfig
 from tofner.stages.work import Report, Work
 from tofner.training import checkpoint
@@ -30,13 +33,13 @@ def run(config: MrcConfig, work: Work) -> Report:
     folder = work.model()
     encoder = checkpoint.piece_encoder(folder)
     model = SpanExtractor(checkpoint.load_encoder(folder), settings.span_match)
-    if work.given("head") and settings.head == "carry":
+    if isinstance(settings, LoopMrc) and settings.head == "carry" and work.given("head"):
         load_heads(model, work.folder("head"))
 
     parts = _training_parts(config, work, corpora)
     drawn = {name: cap(part, settings.max_train_examples, config.seed) for name, part in parts.items()}
     examples, counts = span_examples(encoder, [e for part in drawn.values() for e in part], settings)
-    dev = [*_read(corpora, "source_mrc_dev"), *_read(corpora, "ner_mrc_dev")]
+    dev = [*_read(corpora, "source_mrc_dev"), *_as_mrc(corpora, "source_ner_dev", config.source_queries)]
     dev = cap(dev, settings.max_dev_examples, config.seed)
 
     def score(m: SpanExtractor) -> dict[str, float]:
@@ -57,15 +60,21 @@ def _training_parts(config: MrcConfig, work: Work, corpora: Path) -> dict[str, l
     settings = config.training
     parts = {"target_mrc": _read(corpora, "target_mrc") if settings.targets else []}
     if work.given("pseudo"):
-        parts["pseudo_mrc"] = _read(work.folder("pseudo"), "pseudo_mrc")
-    else:
-        parts["source_mrc"] = _read(corpora, "source_mrc") if settings.sources else []
-        if settings.ner_as_mrc:
-            parts["ner_mrc"] = _read(corpora, "ner_mrc")
-            parts["translated_ner_mrc"] = _read(corpora, "translated_ner_mrc")
+        parts["pseudo_mrc"] = _as_mrc(work.folder("pseudo"), "pseudo_ner", config.target_queries)
+    if settings.sources:
+        parts["source_mrc"] = _read(corpora, "source_mrc")
+    if settings.ner_as_mrc:
+        parts["ner_mrc"] = _as_mrc(corpora, "source_ner", config.source_queries)
+        parts["translated_ner_mrc"] = _as_mrc(corpora, "translated_ner", config.target_queries)
     return {name: part for name, part in parts.items() if part}
 
 
 def _read(folder: Path, name: str) -> list[MrcExample]:
     path = folder / f"{name}.parquet"
     return read_mrc(path) if path.is_file() else []
+
+
+def _as_mrc(folder: Path, name: str, queries: dict[str, str]) -> list[MrcExample]:
+    """Labelled sentences as MRC, one example a type and sentence, sentence by sentence."""
+    path = folder / f"{name}.parquet"
+    return [one for sentence in read_ner(path) for one in ner_to_mrc(sentence, queries)] if path.is_file() else []

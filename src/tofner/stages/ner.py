@@ -5,6 +5,7 @@ Without `pseudo` it learns from D_s,n (and its translation); with `pseudo`, from
 
 from tofner.corpora.corpus import read_ner
 from tofner.corpora.examples import Sentence
+from tofner.settings import PseudoNer
 from tofner.stages.config import NerConfig
 from tofner.stages.work import Report, Work
 from tofner.training import checkpoint
@@ -62,7 +63,7 @@ def _training_sentences(config: NerConfig, work: Work) -> tuple[list[Sentence], 
         pseudo = cap(read_ner(work.folder("pseudo") / "pseudo_ner.parquet"), settings.max_train_examples, config.seed)
         parts = {"pseudo": pseudo}
         limit = len(pseudo)  # equal counts, as the authors' code mixes them
-        if settings.mix == "pseudo+source":
+        if isinstance(settings, PseudoNer) and settings.mix == "pseudo+source":
             parts.update(source=source, translated=translated)
     drawn = {name: cap(part, limit, config.seed) for name, part in parts.items() if part}
     return [s for part in drawn.values() for s in part], {

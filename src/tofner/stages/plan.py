@@ -1,7 +1,7 @@
 """Resolve and check a run before anything costs money: the first task of the graph, and the preflight of a local run.
 
-Loads no torch. What it returns is all that later stages are told, one JSON string a stage, so an orchestrator that
-caches on inputs sees exactly what matters to each: a changed rate of the last stage leaves the first ones cached.
+Loads no torch. What it returns is all that later stages are told, one JSON string a task with just what reaches it: a
+changed rate of the last stage, a new test set or another wording of a question leaves the tasks before it as they were.
 """
 
 import hashlib
@@ -61,13 +61,15 @@ def plan(
     present = _present(settings, data)
     files = _files(settings, data, present)
     encoder_uri, encoder_revision = _encoder(encoder or settings.encoder)
-    common: dict[str, Any] = {"seed": seed, "code": code_revision()}
-    model_common = {**common, "encoder_revision": encoder_revision}
+
+    def common(stage: str) -> dict[str, Any]:
+        return {"seed": seed, "code": code_revision(stage)}
+
     source_queries = load_queries(settings.queries, settings.source_language, settings.types)
     target_queries = load_queries(settings.queries, settings.target_language, settings.types)
     test_files = {part.split: revision for part, revision in files.items() if part.role == "target_test"}
     train_files = {part.split: revision for part, revision in files.items() if part.role != "target_test"}
-    stages = settings.stages
+    absent = sorted(split for split, there in present.items() if not there)
     run = {
         "preset": preset,
         "description": settings.description,
@@ -81,37 +83,52 @@ def plan(
         "model_name": name,
         "use": settings.use.model_dump(),
         "roles": settings.roles.model_dump(),
-        "absent": sorted(split for split, there in present.items() if not there),
+        "absent": absent,
     }
+    first: dict[str, Any] = {
+        "encoder_revision": encoder_revision
+    }  # of tasks that may be the first to load it
+    given, stages = settings.roles, settings.stages
+    translated = [split for split in given.translated_ner.train if present.get(split, True)]
     configs: dict[str, c.StageConfig] = {
         "prepare": c.PrepareConfig(
-            roles=settings.roles,
+            source_ner=given.source_ner,
+            translated=translated,
+            target_text=given.target_text,
+            target_mrc=given.target_mrc,
+            source_mrc=given.source_mrc,
             types=settings.types,
             label_map=settings.label_map,
-            source_queries=source_queries,
-            target_queries=target_queries,
-            present=present,
             data_revision=_digest(train_files),
-            **common,
+            notes=[f"optional set {split} is not in the data root" for split in absent],
+            **common("prepare"),
         ),
         "gold": c.GoldConfig(
-            target_test=settings.roles.target_test,
+            target_test=given.target_test,
             types=settings.types,
             label_map=settings.label_map,
             data_revision=_digest(test_files),
-            **common,
+            **common("gold"),
         ),
-        "mlm": c.MlmConfig(training=stages.mlm, **model_common),
-        "mrc": c.MrcConfig(training=stages.mrc, **model_common),
-        "ner": c.NerConfig(training=stages.ner, labels=settings.labels, **model_common),
-        "pseudo_label": c.PseudoLabelConfig(pseudo_label=stages.pseudo_label, target_queries=target_queries, **common),
-        "pseudo_ner": c.NerConfig(training=stages.pseudo_ner, labels=settings.labels, **model_common),
-        "loop_mrc": c.MrcConfig(training=stages.loop_mrc, **model_common),
-        "loop_ner": c.NerConfig(training=stages.loop_ner, labels=settings.labels, **model_common),
-        "evaluate": c.EvaluateConfig(evaluate=stages.evaluate, **common),
-        "export": c.ExportConfig(export=stages.export, **common),
-        "report": c.ReportConfig(run=run, transductive=settings.transductive, **common),
-        "publish": c.PublishConfig(model_name=name, **common),
+        "mlm": c.MlmConfig(training=stages.mlm, **first, **common("mlm")),
+        "mrc": c.MrcConfig(
+            training=stages.mrc,
+            source_queries=source_queries,
+            target_queries=target_queries if stages.mrc.ner_as_mrc and translated else {},
+            **first,
+            **common("mrc"),
+        ),
+        "ner": c.NerConfig(training=stages.ner, labels=settings.labels, **first, **common("ner")),
+        "pseudo_label": c.PseudoLabelConfig(pseudo_label=stages.pseudo_label, **common("pseudo_label")),
+        "pseudo_ner": c.PseudoNerConfig(training=stages.pseudo_ner, labels=settings.labels, **common("ner")),
+        "loop_mrc": c.LoopMrcConfig(
+            training=stages.loop_mrc, source_queries=source_queries, target_queries=target_queries, **common("mrc")
+        ),
+        "loop_ner": c.PseudoNerConfig(training=stages.loop_ner, labels=settings.labels, **common("ner")),
+        "evaluate": c.EvaluateConfig(evaluate=stages.evaluate, **common("evaluate")),
+        "export": c.ExportConfig(export=stages.export, **common("export")),
+        "report": c.ReportConfig(run=run, transductive=settings.transductive, **common("report")),
+        "publish": c.PublishConfig(model_name=name, **common("publish")),
     }
     texts = {task: json.dumps(config.model_dump(mode="json"), sort_keys=True) for task, config in configs.items()}
     use = settings.use

@@ -5,9 +5,8 @@
     source_ner.parquet     D_s,n    and source_ner_dev.parquet; translated_ner.parquet where the role is filled
     target_mrc.parquet     D_t,m    and target_mrc_dev.parquet
     source_mrc.parquet     D_s,m    and source_mrc_dev.parquet
-    ner_mrc.parquet        D_s,nm   and ner_mrc_dev.parquet: one query a type; translated_ner_mrc.parquet
 
-A file that would be empty is not written.
+D_s,nm, source NER as MRC, is made where it is used, by the mrc stage. A file that would be empty is not written.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +16,6 @@ from tofner.corpora.corpus import write_mrc, write_ner, write_text
 from tofner.corpora.data_root import Kind
 from tofner.corpora.examples import MrcExample, Sentence
 from tofner.corpora.labels import map_types, unknown_type
-from tofner.corpora.ner_as_mrc import ner_to_mrc
 from tofner.errors import BadData, Problem
 from tofner.stages.config import PrepareConfig
 from tofner.stages.work import Report, Work
@@ -26,28 +24,20 @@ from tofner.stages.work import Report, Work
 def run(config: PrepareConfig, work: Work) -> Report:
     root = work.uri("data")
     report = Report()
-    wanted = config.roles
-    translated = [split for split in wanted.translated_ner.train if config.present.get(split, True)]
-    report.notes += [
-        f"optional set {split} is not in the data root" for split, there in config.present.items() if not there
-    ]
-
+    report.notes += config.notes
     ner = {
-        "source_ner": _ner(root, wanted.source_ner.train, config, report),
-        "source_ner_dev": _ner(root, wanted.source_ner.dev, config, report),
-        "translated_ner": _ner(root, translated, config, report),
+        "source_ner": _ner(root, config.source_ner.train, config, report),
+        "source_ner_dev": _ner(root, config.source_ner.dev, config, report),
+        "translated_ner": _ner(root, config.translated, config, report),
     }
     mrc = {
-        "target_mrc": _questions(root, wanted.target_mrc.train, report),
-        "target_mrc_dev": _questions(root, wanted.target_mrc.dev, report),
-        "source_mrc": _questions(root, wanted.source_mrc.train, report),
-        "source_mrc_dev": _questions(root, wanted.source_mrc.dev, report),
-        "ner_mrc": _as_mrc(ner["source_ner"], config.source_queries),
-        "ner_mrc_dev": _as_mrc(ner["source_ner_dev"], config.source_queries),
-        "translated_ner_mrc": _as_mrc(ner["translated_ner"], config.target_queries),
+        "target_mrc": _questions(root, config.target_mrc.train, report),
+        "target_mrc_dev": _questions(root, config.target_mrc.dev, report),
+        "source_mrc": _questions(root, config.source_mrc.train, report),
+        "source_mrc_dev": _questions(root, config.source_mrc.dev, report),
     }
     text = {
-        "target_text": _words(root, wanted.target_text, report),
+        "target_text": _words(root, config.target_text, report),
         "source_text": [Sentence(s.id, s.tokens) for s in [*ner["source_ner"], *ner["translated_ner"]]],
     }
     if not text["target_text"]:
@@ -111,10 +101,6 @@ def _questions(root: str, splits: Iterable[str], report: Report) -> list[MrcExam
         _count(report, "merged_answers", file.merged)
         examples += file.examples
     return examples
-
-
-def _as_mrc(sentences: Iterable[Sentence], queries: dict[str, str]) -> list[MrcExample]:
-    return [example for sentence in sentences for example in ner_to_mrc(sentence, queries)]
 
 
 def _place(root: str, kind: Kind, split: str) -> str:

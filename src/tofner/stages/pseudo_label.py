@@ -1,10 +1,9 @@
-"""Algorithm 1, lines 7, 10-11 and 17-18: label the target text, and turn the labels into pseudo-MRC."""
+"""Algorithm 1, lines 7, 10-11 and 17-18: label the target text. The mrc stage makes pseudo-MRC of the labels."""
 
 import numpy as np
 
-from tofner.corpora.corpus import read_text, write_mrc, write_ner
+from tofner.corpora.corpus import read_text, write_ner
 from tofner.corpora.examples import Sentence
-from tofner.corpora.ner_as_mrc import ner_to_mrc
 from tofner.errors import BadData, Problem
 from tofner.stages.config import PseudoLabelConfig
 from tofner.stages.work import Report, Work
@@ -33,7 +32,6 @@ def run(config: PseudoLabelConfig, work: Work) -> Report:
         fix = "lower stages.pseudo_label.threshold"
         raise BadData(Problem("pseudo-labels", f"no sentence above {settings.threshold}", "at least one", fix))
     write_ner(work.output / "pseudo_ner.parquet", labelled)
-    write_mrc(work.output / "pseudo_mrc.parquet", [e for s in labelled for e in ner_to_mrc(s, config.target_queries)])
     spans = [span.type for s in labelled for span in tags_to_spans(s.tags or [])]
     counts = {
         "sentences": len(labelled),

@@ -9,7 +9,7 @@ from typing import Any
 from tofner import storage
 from tofner.stages.config import ReportConfig
 from tofner.stages.pages.render import render_html, render_markdown
-from tofner.stages.runtime import MANIFEST, REPORT, lineage, read_json
+from tofner.stages.runtime import MANIFEST, REPORT, addresses, lineage, read_json
 from tofner.stages.work import Report, Work
 
 History = list[tuple[str, dict[str, Any], dict[str, Any]]]  # (uri, manifest, report)
@@ -18,7 +18,7 @@ History = list[tuple[str, dict[str, Any], dict[str, Any]]]  # (uri, manifest, re
 def run(config: ReportConfig, work: Work) -> Report:
     history = sorted(lineage(work.uri("model")), key=lambda item: item[1]["finished_at"])
     export = _one(work.uri("export"))
-    scores = [_one(uri) for uri in work.uri("scores").split()]
+    scores = [_one(uri) for uri in addresses("scores", work.uri("scores"))]
     rows = name_rows(history, scores)
     final = scores[-1][2]
     value = {

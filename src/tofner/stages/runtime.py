@@ -1,8 +1,10 @@
 """Runs one stage: key, reuse, inputs down, work, result up.
 
-A result lies at `STORE/work/STAGE/KEY`, where KEY is the hash of the stage's config and the URIs of its inputs. URIs
-hold the keys of the stages before, so a key covers the whole history of a result: the same run finds its work done, on
-any orchestrator and after any crash, and a changed setting, data set or code revision never meets a stale result.
+A result lies at `STORE/work/STAGE/KEY`. KEY is the hash of what the stage reads and of nothing else: its config, with
+the revision of the code that makes the result, and the digests of its inputs, or of those files of them that it reads.
+So the same run finds its work done, on any orchestrator and after any crash; a changed setting, data set or line of
+code never meets a stale result; and what does not reach a stage (a new test set, a question's wording, the HTTP
+service) leaves its result in place.
 """
 
 import contextlib
@@ -22,7 +24,7 @@ from typing import Any
 
 from tofner import storage
 from tofner.errors import BadInput, Problem, TofnerError
-from tofner.stages.config import CONFIGS, StageConfig
+from tofner.stages.config import StageConfig, config_type
 from tofner.stages.revision import library_versions
 from tofner.stages.work import Report, Work
 
@@ -76,14 +78,37 @@ def expected_errors(stage: str) -> Iterator[None]:
         raise SystemExit(error.exit_code) from None
 
 
-def stage_key(stage: str, config: StageConfig, inputs: dict[str, str]) -> str:
-    text = json.dumps([stage, config.model_dump(mode="json"), inputs], sort_keys=True)
+def stage_key(stage: str, config: StageConfig, digests: dict[str, Any]) -> str:
+    """20 hex digits over the stage's name, its config and what `input_digests` says of its inputs."""
+    text = json.dumps([stage, config.model_dump(mode="json", exclude={"encoder_revision"}), digests], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
+def input_digests(config: StageConfig, inputs: dict[str, str]) -> dict[str, Any]:
+    """What a stage's inputs hold, wherever they lie: a digest of each, or the sha256 of each file that is read."""
+    reads = config.reads(inputs)
+    return {name: [_digest(uri, reads.get(name)) for uri in addresses(name, value)] for name, value in inputs.items()}
+
+
+def addresses(name: str, value: str) -> list[str]:
+    """The addresses in an input: `scores` holds many, separated by spaces."""
+    return value.split() if name == "scores" else [value]
+
+
+def _digest(uri: str, files: tuple[str, ...] | None) -> Any:
+    """A stage's result by its manifest, a user's encoder by its contents; a Hub id names its commit itself."""
+    if files == ():
+        return None  # its config says what it holds
+    index = storage.folder_index(uri) if storage.is_s3(uri) or Path(uri).is_dir() else None
+    manifest = read_json(storage.join(uri, MANIFEST)) if index is not None and MANIFEST in index.files else {}
+    if "stage" not in manifest:
+        return storage.revision(uri) if storage.is_s3(uri) or Path(uri).exists() else uri
+    return manifest["digest"] if files is None else {name: manifest["files"].get(name) for name in files}
+
+
 def _execute(stage: str, store: str, settings: str, inputs: dict[str, str]) -> StageResult:
-    config = CONFIGS[stage].model_validate_json(settings)
-    key = stage_key(stage, config, inputs)
+    config = config_type(stage, inputs).model_validate_json(settings)
+    key = stage_key(stage, config, input_digests(config, inputs))
     uri = storage.join(store, "work", stage, key)
     if storage.folder_index(uri) is not None:
         print(f"{stage}: already done, {uri}", file=sys.stderr, flush=True)
@@ -164,7 +189,7 @@ def lineage(uri: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
         if "stage" not in manifest:
             continue  # a published model given as encoder
         yield current, manifest, read_json(storage.join(current, REPORT))
-        queue += [part for value in manifest["inputs"].values() for part in value.split()]
+        queue += [part for name, value in manifest["inputs"].items() for part in addresses(name, value)]
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

@@ -10,11 +10,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.tiny_tagger import make_graph, publish_tiny
+from tofner.model.layout import ANSWER, MARKS
 from tofner.onnx.marks import answer_marked_only, skip_full_mask
 from tofner.onnx.quantise import ALPHAS, QuantiseReport, quantise
 from tofner.tagging import Tagger
-from tofner.tagging.model import ANSWER, MARKS
-from tofner.tagging.texts import to_words
+from tofner.tagging.engine.texts import to_words
 
 LABELS = 7
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests import tiny_stages as tiny
 from tests.tiny_stages import Chain, corpora
-from tofner.data.corpus import read_ner, read_text
+from tofner.corpora.corpus import read_ner, read_text
 
 
 def test_target_text_is_words_without_tags(chain: Chain) -> None:

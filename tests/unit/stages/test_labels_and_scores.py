@@ -9,8 +9,9 @@ import pytest
 from tests import tiny_stages as tiny
 from tests.tiny_stages import TYPES, Chain, Done, corpora
 from tofner import storage
-from tofner.data import conll
-from tofner.data.corpus import Sentence, read_ner, write_ner
+from tofner.corpora import conll
+from tofner.corpora.corpus import read_ner, write_ner
+from tofner.corpora.examples import Sentence
 from tofner.training import checkpoint
 from tofner.training.ner import predict_tags
 

@@ -14,12 +14,13 @@ from transformers import AutoModel, AutoTokenizer
 
 from tests import tiny_stages as tiny
 from tests.tiny_stages import QUERIES, TYPES, Chain, Done, Labelled, corpora
-from tofner.data import squad
-from tofner.data.corpus import MrcExample
+from tofner.corpora import squad
+from tofner.corpora.examples import MrcExample
 from tofner.settings import Mrc
 from tofner.training import checkpoint
 from tofner.training.mrc import SpanExtractor, load_heads, predict_answers
-from tofner.training.ner import IGNORED, predict_tags
+from tofner.training.ner import predict_tags
+from tofner.words.features import IGNORED
 
 LABELS = ["O", *(f"{prefix}-{type_}" for type_ in TYPES for prefix in "BI")]
 Tensors = dict[str, torch.Tensor]

@@ -13,9 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.tiny_encoder import make_encoder, sentences
 from tests.tiny_tagger import make_graph, make_tokenizer, publish_tiny
 from tofner import storage
-from tofner.data.corpus import Sentence, write_ner, write_text
-from tofner.data.spans import Span, spans_to_tags
+from tofner.corpora.corpus import write_ner, write_text
+from tofner.corpora.examples import Sentence
 from tofner.errors import PassingFault
+from tofner.model.layout import ANSWER
 from tofner.onnx.parity import ParityError, ShapesDiffer, ValuesDiffer, check_parity
 from tofner.onnx.quantise import Product, QuantiseReport
 from tofner.settings import Export, Ner
@@ -23,10 +24,10 @@ from tofner.stages import export as export_stage
 from tofner.stages import publish as publish_stage
 from tofner.stages.config import ExportConfig, PublishConfig
 from tofner.stages.report import History, name_rows
-from tofner.stages.runtime import Report, Work
+from tofner.stages.work import Report, Work
 from tofner.tagging import Tagger
-from tofner.tagging.model import ANSWER
 from tofner.training import checkpoint
+from tofner.words.spans import Span, spans_to_tags
 
 # int8
 
@@ -146,7 +147,7 @@ def graph(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> onnx.Model
 
 
 def compare(trained: Path, graph: onnx.ModelProto, path: Path, tolerance: float) -> dict[str, float]:
-    from tofner.data.features import tag_windows
+    from tofner.words.features import tag_windows
 
     onnx.save(graph, str(path))
     folder = trained / "model"

@@ -4,8 +4,8 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tests.fake_clock import FakeClock
-from tofner import _s3
 from tofner.errors import BadInput, PassingFault
+from tofner.storage import s3
 
 
 def answered(code: str, status: int) -> ClientError:
@@ -18,7 +18,7 @@ def spend(clock: FakeClock, error: Exception, uri: str = "s3://b/k") -> None:
     def action() -> None:
         raise error
 
-    _s3.call(uri, action, clock=clock.clock)
+    s3.call(uri, action, clock=clock.clock)
 
 
 @pytest.mark.parametrize(("jitter", "share"), [(0.0, 0.5), (0.5, 0.75), (1.0, 1.0)])
@@ -66,7 +66,7 @@ def test_time_that_the_action_took_counts(monkeypatch: pytest.MonkeyPatch) -> No
         raise EndpointConnectionError(endpoint_url="http://h")
 
     with pytest.raises(PassingFault, match=r"after 3 tries in 63\.3 s"):
-        _s3.call("s3://b/k", hang, clock=clock.clock)
+        s3.call("s3://b/k", hang, clock=clock.clock)
     assert tries == pytest.approx([0.0, 25.1, 50.3])
 
 
@@ -79,7 +79,7 @@ def test_success_after_faults_costs_the_delays_alone() -> None:
             raise error
         return "done"
 
-    assert _s3.call("s3://b/k", action, clock=clock.clock) == "done"
+    assert s3.call("s3://b/k", action, clock=clock.clock) == "done"
     assert clock.slept == pytest.approx([0.1, 0.2])
 
 
@@ -91,10 +91,10 @@ def test_what_the_caller_waits_for_and_bugs_come_out_as_they_are() -> None:
         raise refused
 
     with pytest.raises(ClientError) as caught:
-        _s3.call("s3://b/k", action, meant=_s3.is_refused, clock=clock.clock)
+        s3.call("s3://b/k", action, meant=s3.is_refused, clock=clock.clock)
     assert caught.value is refused
     with pytest.raises(BadInput, match="changed while it was read"):
-        _s3.call("s3://b/k", action, clock=clock.clock)
+        s3.call("s3://b/k", action, clock=clock.clock)
     with pytest.raises(ZeroDivisionError):
         spend(clock, ZeroDivisionError())
     assert clock.slept == []

@@ -15,13 +15,15 @@ import pytest
 
 from tests.tiny_tagger import LABELS, make_tokenizer, publish_tiny
 from tofner import storage
-from tofner.data.segment import segment
 from tofner.errors import BadData, BadInput, BadSettings, PassingFault
-from tofner.tagging import Tagger, finish, records, stats, tag_job
-from tofner.tagging.ledger import Ledger
-from tofner.tagging.outputs import ShardFile
-from tofner.tagging.stats import Counts, Limit
-from tofner.tagging.texts import to_words
+from tofner.tagging import Tagger, tag_job
+from tofner.tagging.engine.texts import to_words
+from tofner.tagging.formats import read
+from tofner.tagging.formats.outputs import ShardFile
+from tofner.tagging.job import finish, stats
+from tofner.tagging.job.ledger import Ledger
+from tofner.tagging.job.stats import Counts, Limit
+from tofner.words.segment import segment
 
 
 @pytest.fixture(scope="module")
@@ -306,7 +308,7 @@ def test_the_page_shows_the_records_of_the_smallest_hashes(
 ) -> None:
     """A record's hash is the CRC-32 of `shard:number`, its number among the good ones; groups and bad ones do not
     matter."""
-    monkeypatch.setattr(records, "GROUP_RECORDS", 7)
+    monkeypatch.setattr(read, "GROUP_RECORDS", 7)
     path, out = tmp_path / "in.txt", tmp_path / "out"
     path.write_bytes(b"\xff\n" + b"".join(b"Ajax %03d\n" % i for i in range(120)) + b"\n\n")
     run(model, path, out, max_bad="1", shard_bytes=600)

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from tofner.tagging.inputs import InputFile, find_inputs
-from tofner.tagging.records import Bad, Record, read_groups
-from tofner.tagging.shards import Shard, Worker, fingerprint, output_name, plan_shards
-from tofner.tagging.stats import bad_rows
-from tofner.tagging.streams import compressed
+from tofner.tagging.formats.files import InputFile, Shard
+from tofner.tagging.formats.read import read_groups
+from tofner.tagging.formats.record import Bad, Record
+from tofner.tagging.formats.streams import compressed
+from tofner.tagging.job.inputs import find_inputs
+from tofner.tagging.job.shards import Worker, fingerprint, output_name, plan_shards
+from tofner.tagging.job.stats import bad_rows
 
 BOM = b"\xef\xbb\xbf"
 Make = Callable[..., InputFile]

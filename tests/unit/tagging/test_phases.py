@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tofner.tagging.pipeline import Clock, ahead
-from tofner.tagging.progress import Progress
+from tofner.tagging.job.pipeline import Clock, ahead
+from tofner.tagging.job.progress import Progress
 
 
 class Hand:

@@ -10,12 +10,12 @@ import onnxruntime
 import pytest
 
 from tests.tiny_tagger import LABELS, make_tokenizer, publish_tiny
-from tofner.data.windows import plan_windows
+from tofner.model.published import load_model
 from tofner.tagging import Entity, Tagger
-from tofner.tagging.batches import plan_batches
-from tofner.tagging.model import load_model
-from tofner.tagging.runner import best_tags, label_names
-from tofner.tagging.texts import to_entities, to_words
+from tofner.tagging.engine.batches import plan_batches
+from tofner.tagging.engine.texts import to_entities, to_words
+from tofner.words.scores import best_tags, label_names
+from tofner.words.windows import plan_windows
 
 WORDS = "Angela Merkel met Obama in New York , said Reuters . Ajax U.N. Madrid Größe".split()
 MAX_PIECES, OVERLAP = 32, 8

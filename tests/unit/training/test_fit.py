@@ -16,10 +16,12 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from tests.tiny_encoder import make_encoder, sentences
 from tofner import storage
 from tofner.settings import Training
-from tofner.stages.runtime import Work
 from tofner.training import checkpoint
-from tofner.training.fit import Examples, Features, fit, pad, prepare_torch, restore_state
-from tofner.training.ner import IGNORED, tag_examples
+from tofner.training.batches import Examples, Features, pad
+from tofner.training.fit import fit, prepare_torch
+from tofner.training.ner import tag_examples
+from tofner.training.state import Keep, restore_state
+from tofner.words.features import IGNORED
 
 SIZE, BATCH, EPOCHS = 12, 4, 4
 STEPS = EPOCHS * SIZE // BATCH
@@ -61,7 +63,7 @@ class Run:
     metrics: dict[str, float]
     after_epoch: list[dict[str, torch.Tensor]]
     score_modes: list[bool]
-    work: Work
+    keep: Keep
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -72,11 +74,11 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def work_in(folder: Path) -> Work:
-    """As the runtime makes it; the scratch folder is gone after a kill, the state is not."""
+def keep_in(folder: Path) -> Keep:
+    """As a stage makes it; the scratch folder is gone after a kill, the state is not."""
     scratch = folder / f"scratch-{len(list(folder.glob('scratch-*')))}"
     scratch.mkdir(parents=True)
-    return Work("ner", str(folder), {}, folder / "output", scratch, str(folder / "state"))
+    return Keep("ner", scratch / "trainer", str(folder / "state"))
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +90,7 @@ def _free_determinism() -> Iterator[None]:
 def run_fit(folder: Path, script: tuple[float, ...] = SCRIPT, freeze: float = 0.0, seed: int = 5, **more: Any) -> Run:
     """Fit the tiny model; a NaN in the script stands for a kill after that epoch's training."""
     prepare_torch(seed)
-    model, steps, work = Tiny(), Steps(), work_in(folder)
+    model, steps, keep = Tiny(), Steps(), keep_in(folder)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
 
     def before_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
@@ -116,12 +118,12 @@ def run_fit(folder: Path, script: tuple[float, ...] = SCRIPT, freeze: float = 0.
     metrics: dict[str, float] = {}
     try:
         examples = Examples(SIZE, lambda i: {"input_ids": rows[i]})
-        metrics = fit(model, examples, lambda batch: pad(batch, {}), score, settings, work, seed, freeze_first=freeze)
+        metrics = fit(model, examples, lambda batch: pad(batch, {}), score, settings, keep, seed, freeze_first=freeze)
     except KeyboardInterrupt:
         assert any(map(math.isnan, script))
     finally:
         hook.remove()
-    return Run(model, steps, metrics, after_epoch, score_modes, work)
+    return Run(model, steps, metrics, after_epoch, score_modes, keep)
 
 
 def test_the_best_epoch_is_left_and_told(tmp_path: Path) -> None:
@@ -212,8 +214,8 @@ def test_accumulation_has_the_gradient_of_the_whole_batch(tmp_path: Path) -> Non
 
         hook = register_optimizer_step_pre_hook(before_step)
         try:
-            work = work_in(tmp_path / str(accumulation))
-            fit(model, examples, lambda b: pad(b, {"labels": IGNORED}), lambda _: {"score": 0.0}, settings, work, 1)
+            keep = keep_in(tmp_path / str(accumulation))
+            fit(model, examples, lambda b: pad(b, {"labels": IGNORED}), lambda _: {"score": 0.0}, settings, keep, 1)
         finally:
             hook.remove()
         assert len(gradients) == 1
@@ -274,10 +276,10 @@ def test_the_newest_state_is_taken(tmp_path: Path) -> None:
         (folder / "trainer_state.json").write_text(f'{{"best_model_checkpoint": "{best}", "global_step": {step}}}')
         storage.store_folder(folder, str(state / folder.name))
     (state / "checkpoint-30").mkdir()  # half written
-    found = restore_state(str(state), tmp_path / "trainer")
+    found = restore_state(Keep("ner", tmp_path / "trainer", str(state)))
     assert found == str(tmp_path / "trainer" / "checkpoint-10")
     assert str(tmp_path / "trainer" / "checkpoint-2") in Path(found, "trainer_state.json").read_text()
-    assert restore_state(str(tmp_path / "none"), tmp_path / "empty") is None
+    assert restore_state(Keep("ner", tmp_path / "empty", str(tmp_path / "none"))) is None
 
 
 def test_seed_of_the_weights() -> None:

@@ -10,11 +10,11 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 from tests.tiny_encoder import make_encoder, sentences
 from tofner.settings import Mlm
 from tofner.training import checkpoint
-from tofner.training.fit import Examples, pad
+from tofner.training.batches import Examples, pad
 from tofner.training.mlm import mask, mask_examples, masked_loss, predict_only_masked
-from tofner.training.ner import IGNORED
+from tofner.words.features import IGNORED
 
-SETTINGS = Mlm(max_pieces=32, overlap_pieces=8)
+SETTINGS = Mlm(max_pieces=32)
 
 
 @pytest.fixture(scope="module")

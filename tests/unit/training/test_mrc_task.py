@@ -10,9 +10,7 @@ from torch import nn
 from transformers import AutoModel, AutoTokenizer, BertConfig
 
 from tests.tiny_encoder import make_encoder, sentences
-from tofner.data.corpus import MrcExample
-from tofner.data.features import SpanWindow
-from tofner.data.windows import Window
+from tofner.corpora.examples import MrcExample
 from tofner.settings import Mrc
 from tofner.training import checkpoint
 from tofner.training.mrc import (
@@ -26,7 +24,8 @@ from tofner.training.mrc import (
     span_examples,
     windows_of,
 )
-from tofner.training.ner import IGNORED
+from tofner.words.features import IGNORED, SpanWindow
+from tofner.words.windows import Window
 
 QUERY = ["Who", "is", "named", "?"]
 WIDE = Mrc(learning_rate=1e-3, max_pieces=100, overlap_pieces=8)

@@ -8,10 +8,10 @@ import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from tests.tiny_encoder import make_encoder, sentences
-from tofner.data.features import tag_windows
 from tofner.training import checkpoint
-from tofner.training.fit import pad
-from tofner.training.ner import IGNORED, predict_tags, tag_examples
+from tofner.training.batches import pad
+from tofner.training.ner import predict_tags, tag_examples
+from tofner.words.features import IGNORED, tag_windows
 
 LABELS = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
 WORDS = ["Anna", "Berg", "xyz", "in", "New", "York", "qq"]

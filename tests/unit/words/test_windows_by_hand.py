@@ -2,7 +2,7 @@
 
 import pytest
 
-from tofner.data.windows import Window, plan_windows
+from tofner.words.windows import Window, plan_windows
 
 
 @pytest.mark.parametrize(
