@@ -12,7 +12,6 @@ from typing import Any
 
 from tofner.corpora import conll, plain, squad
 from tofner.corpora.data_root import Kind
-from tofner.corpora.examples import Sentence
 from tofner.corpora.labels import map_types, unknown_type
 from tofner.errors import BadInput, Problem
 from tofner.words.spans import tags_to_spans
@@ -67,6 +66,7 @@ class FileReport:
     unknown: dict[str, int] = field(default_factory=dict)
     repaired_tags: int = 0
     docstarts: int = 0
+    comments: int = 0
     blank_lines: int = 0
     repeated: int = 0
     repeated_long: int = 0
@@ -168,7 +168,8 @@ def _check_ner(file: RoleFile, row: FileReport, report: CheckReport) -> list[lis
         row.mapped, row.dropped = dict(result.mapped), dict(result.dropped)
         row.unknown = {type_: count for type_, (count, _) in result.unknown.items()}
         for type_, (count, first) in sorted(result.unknown.items()):
-            line = _line_of(sentences[first], read.lines[first], type_)
+            at = next(span.start for span in tags_to_spans(sentences[first].tags or []) if span.type == type_)
+            line = read.line_of(first, at)
             report.problems.append(unknown_type(type_, count, file.uri, line, file.types))
             row.problems += 1
         sentences = result.sentences
@@ -189,10 +190,6 @@ def _check_ner(file: RoleFile, row: FileReport, report: CheckReport) -> list[lis
     if read.spaced:
         _note(report, file, f"{read.spaced} tokens have a space inside")
     return [sentence.tokens for sentence in sentences]
-
-
-def _line_of(sentence: Sentence, first_line: int, type_: str) -> int:
-    return first_line + next(span.start for span in tags_to_spans(sentence.tags or []) if span.type == type_)
 
 
 def _check_text(file: RoleFile, row: FileReport, report: CheckReport) -> list[list[str]]:
@@ -226,7 +223,12 @@ def _common(
     report.problems += read.problems.all()
     if read.encoding == "latin-1":
         _note(report, file, "not UTF-8, read as latin-1")
-    if not isinstance(read, squad.SquadFile) and read.c1_controls:
+    if isinstance(read, squad.SquadFile):
+        return
+    row.comments = read.comments
+    if read.comments:
+        _note(report, file, f"{read.comments} comment lines skipped")
+    if read.c1_controls:
         _note(report, file, f"control characters U+0080 to U+009F in {read.c1_controls} places (once windows-1252?)")
 
 

@@ -1,14 +1,17 @@
-"""CoNLL column files: the one reader for labelled sentences, and a writer.
+"""CoNLL column files: the one reader of their lines, the reader of labelled sentences, and a writer.
 
 Two to five columns, the token first and the tag last, separated by tabs or by spaces; a blank line ends a sentence.
 Five, because German CoNLL-2003 (Sang & De Meulder, 2003) has a lemma column. IOB1, BIO2 and BIOES are told apart by
-the whole file and become BIO2. `-DOCSTART-` lines end a sentence, are skipped and counted.
+the whole file and become BIO2. `-DOCSTART-` lines end a sentence, are skipped and counted; so are comments, which end
+none. Tagging reads the same lines by `read_line` and `is_numbered`.
 """
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Literal, NamedTuple
 
 from tofner.corpora import textfile
 from tofner.corpora.examples import Sentence
@@ -18,13 +21,88 @@ from tofner.words.spans import Scheme, detect_scheme, is_tag, to_bio2
 MIN_COLUMNS, MAX_COLUMNS = 2, 5
 DOCSTART = "-DOCSTART-"
 _SPACES = re.compile(" +")
+_DOCUMENT_MARK = re.compile("#(begin|end) document( |$)")  # OntoNotes (CoNLL-2012)
+_PART_NUMBER = re.compile(r"\d+[-.]\d+")  # CoNLL-U: 3-4 are words written as one, 3.1 a word that is not written
+
+Kind = Literal["word", "blank", "docstart", "comment"]
+
+
+class Line(NamedTuple):
+    """A line of a column file; only a word has `cells`, the word first."""
+
+    kind: Kind
+    cells: list[str]
+
+
+def read_line(line: str) -> Line:
+    """What a line is, without its line end.
+
+    Cells are divided by tabs if there is one, else by runs of spaces; any other white space belongs to its cell. A line
+    of nothing but white space is blank.
+
+    >>> read_line("New York\\tB-LOC"), read_line(" Oslo  NNP B-LOC ").cells
+    (Line(kind='word', cells=['New York', 'B-LOC']), ['Oslo', 'NNP', 'B-LOC'])
+    """
+    if not line or line.isspace():
+        return Line("blank", [])
+    if line[0] == "#" and _is_comment(line):
+        return Line("comment", [])
+    if line.startswith(DOCSTART) and line[len(DOCSTART) :][:1] in ("", " ", "\t"):
+        return Line("docstart", [])
+    return Line("word", line.rstrip(" \t").split("\t") if "\t" in line else _SPACES.split(line.strip(" ")))
+
+
+def _is_comment(line: str) -> bool:
+    """Whether a line that begins with # is a comment rather than the word # or one like #tag.
+
+    A comment has a space after the # and does not end as lines of words do, in a tag or `_` (`# id 12 domain=en` of
+    MultiCoNER, `# text = ...` of CoNLL-U). A word alone is one too (`# newdoc`), but not a sign or a name in capitals,
+    which are the part of speech of the word # (`# SYM`).
+    """
+    if not line.startswith("# "):
+        return bool(_DOCUMENT_MARK.match(line))
+    cells = line[1:].split()
+    if not cells or cells[-1] == "_" or is_tag(cells[-1]):
+        return False
+    return len(cells) > 1 or (cells[0].isalpha() and cells[0].islower())
+
+
+def is_numbered(cells: Sequence[str], sentences: Iterable[Sequence[str]]) -> bool:
+    """Whether the first column holds running numbers rather than words: in each sentence, from 0 or 1.
+
+    Args:
+        cells: of a line of the file, which must leave room for words elsewhere.
+        sentences: what stands in the first column.
+
+    >>> cells = ["1", "Angela", "B-PER"]
+    >>> is_numbered(cells, [["1", "2"], ["1", "2-3", "2", "3"]]), is_numbered(cells, [["1", "2"], ["1", "0"]])
+    (True, False)
+    >>> is_numbered(["1", "O"], [["1", "2"]])
+    False
+    """
+    if len(cells) < (3 if is_tag(cells[-1]) else 2):
+        return False
+    longest = 0
+    for words in sentences:
+        numbers = [word for word in words if not _PART_NUMBER.fullmatch(word)]
+        if not numbers or numbers[0] not in ("0", "1"):
+            return False
+        first = int(numbers[0])
+        if numbers != [str(i) for i in range(first, first + len(numbers))]:
+            return False
+        longest = max(longest, len(numbers))
+    return longest > 1
+
+
+NUMBERED = ("running numbers as first column", "the word in the first column")
+NUMBERED_FIX = "keep the columns of the word and of the tag, for instance with cut -f 2,3"
 
 
 @dataclass
 class ConllFile:
     """A read file.
 
-    `lines[i]` is the line of the first token of sentence `i`, and its token `t` stands on line `lines[i] + t`.
+    `lines[i]` is the line of the first token of sentence `i`; `line_of` finds those of the others.
     `repairs` lists the lines of sentences whose tags broke the scheme, with the number of tags mended. `spaced` counts
     tokens with white space inside, which tab-separated files can have; `c1_controls` those with U+0080 to U+009F.
     """
@@ -36,6 +114,7 @@ class ConllFile:
     scheme: Scheme = "BIO2"
     encoding: str = "utf-8"
     docstarts: int = 0
+    comment_lines: list[int] = field(default_factory=list)
     repairs: list[tuple[int, int]] = field(default_factory=list)
     spaced: int = 0
     c1_controls: int = 0
@@ -45,6 +124,20 @@ class ConllFile:
     def repaired_tags(self) -> int:
         """Tags that broke the file's scheme and were mended."""
         return sum(count for _, count in self.repairs)
+
+    @property
+    def comments(self) -> int:
+        """Comment lines, which are skipped."""
+        return len(self.comment_lines)
+
+    def line_of(self, sentence: int, token: int) -> int:
+        """The line of a token: as many after its sentence's first as there are tokens and comments between."""
+        line = self.lines[sentence] + token
+        for comment in self.comment_lines[bisect_left(self.comment_lines, self.lines[sentence]) :]:
+            if comment > line:
+                break
+            line += 1
+        return line
 
 
 def read(uri: str, encoding: Encoding = "auto", *, raw: bool = False, labels: bool = True) -> ConllFile:
@@ -78,10 +171,15 @@ def parse(data: bytes, uri: str, encoding: Encoding = "auto", *, raw: bool = Fal
     text, file.encoding = textfile.decode(data, file.problems, encoding)
     tokens: list[str] = []
     tags: list[str] = []
+    some: list[str] = []  # the first line of words
     first = 0
     for number, line in enumerate([*textfile.lines(text), ""], start=1):
-        row = _row(file, line, number, labels)
-        if row is None:
+        kind, cells = read_line(line)
+        if kind == "comment":
+            file.comment_lines.append(number)
+            continue
+        if kind != "word":
+            file.docstarts += kind == "docstart"
             if tokens:
                 file.sentences.append(Sentence(sentence_id(uri, first), tokens, tags if labels else None))
                 file.lines.append(first)
@@ -89,8 +187,13 @@ def parse(data: bytes, uri: str, encoding: Encoding = "auto", *, raw: bool = Fal
             continue
         if not tokens:
             first = number
-        tokens.append(row[0])
-        tags.append(row[1])
+        some = some or cells
+        token, tag = _row(file, line, cells, number, labels)
+        tokens.append(token)
+        tags.append(tag)
+    if some and is_numbered(some, (sentence.tokens for sentence in file.sentences)):
+        file.problems = Problems(uri)  # of the many that follow from it, none helps
+        file.problems.add(*NUMBERED, NUMBERED_FIX, file.lines[0])
     if not file.sentences and not file.problems.count:
         file.problems.add("no sentence", "at least one", "give the split its data or leave the role out")
     if labels:
@@ -104,15 +207,9 @@ def sentence_id(uri: str, line: int) -> str:
     return f"{path.parent.name}/{path.name.split('.')[0]}:{line}"
 
 
-def _row(file: ConllFile, line: str, number: int, labels: bool) -> tuple[str, str] | None:
-    """The token and tag of a line; None where a sentence ends. A bad line is reported and still counts as a token, so
-    that the token after it keeps its place."""
-    if not line.strip(" \t"):
-        return None
-    if line.startswith(DOCSTART) and line[len(DOCSTART) :][:1] in ("", " ", "\t"):
-        file.docstarts += 1
-        return None
-    cells = line.rstrip(" \t").split("\t") if "\t" in line else _SPACES.split(line.strip(" "))
+def _row(file: ConllFile, line: str, cells: list[str], number: int, labels: bool) -> tuple[str, str]:
+    """The token and tag of a line. A bad line is reported and still counts as a token, so that the token after it keeps
+    its place."""
     problems = file.problems
     low = MIN_COLUMNS if labels else 1
     if not low <= len(cells) <= MAX_COLUMNS:

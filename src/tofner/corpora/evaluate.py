@@ -27,14 +27,14 @@ def evaluate_files(gold_uri: str, predicted_uri: str) -> dict[str, Any]:
                 min(len(ours.tokens), len(theirs.tokens)),
             )
             words = [s.tokens[at] if at < len(s.tokens) else "the end of the sentence" for s in (theirs, ours)]
-            expected = f"{words[1]!r}, as on line {gold.lines[i] + at} of {gold_uri}"
+            expected = f"{words[1]!r}, as on line {gold.line_of(i, at)} of {gold_uri}"
             raise BadData(
                 Problem(
                     predicted_uri,
                     repr(words[0]),
                     expected,
                     "the two files must have the same tokens",
-                    predicted.lines[i] + at,
+                    predicted.line_of(i, at),
                 )
             )
     truth, found_tags = ([s.tags or [] for s in file.sentences] for file in (gold, predicted))

@@ -18,6 +18,7 @@ class TextFile:
     encoding: str = "utf-8"
     blank_lines: int = 0
     docstarts: int = 0
+    comments: int = 0
     c1_controls: int = 0
     problems: Problems = field(default_factory=lambda: Problems(""))
 
@@ -47,6 +48,7 @@ def scan(uri: str, encoding: Encoding = "utf-8") -> TextFile:
             columns.lines,
             columns.encoding,
             docstarts=columns.docstarts,
+            comments=columns.comments,
             c1_controls=columns.c1_controls,
             problems=columns.problems,
         )

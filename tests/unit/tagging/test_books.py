@@ -258,7 +258,8 @@ def test_statistics_are_sums_over_the_outputs(model: str, tagger: Tagger, tmp_pa
     assert max(pieces) > 30
     windows = [tagger.prepare([to_words(text)]) for text in texts]
     assert {name: told[name] for name in stats.ADDED} == {
-        "records": 32, "words": sum(len(segment(text)) for text in texts), "bad": 1, "replaced": 3, "passed_on": 0,
+        "records": 32, "words": sum(len(segment(text)) for text in texts), "bad": 1, "replaced": 3,
+        "passed_on": 0, "comments": 0,
         "windows": sum(one.window_count for one in windows), "pieces": sum(one.pieces for one in windows),
         "cut_words": 1, "bytes": sum(part.stat().st_size for part in parts(out)),
     }  # fmt: skip

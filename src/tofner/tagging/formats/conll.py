@@ -1,44 +1,58 @@
 """Column files: the first column is the token; tags come out as one column more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
+from tofner.corpora.conll import NUMBERED, NUMBERED_FIX, is_numbered, read_line
+from tofner.errors import BadData, Problem
 from tofner.tagging.engine.texts import Entity
-from tofner.tagging.formats.files import Shard
+from tofner.tagging.formats.files import InputFile, Shard
 from tofner.tagging.formats.record import Bad, Group, Record, Unusable, bad, decode
 from tofner.tagging.formats.streams import MAX_RECORD_BYTES, Source, owned_lines
 from tofner.words.spans import Span, spans_to_tags
 
+_DOCSTART = b"-DOCSTART-"
+
 
 def parse_conll(first: int, rows: list[bytes]) -> Record:
-    """A sentence of column lines: the first column is the token; the others, and comment lines, are kept."""
-    text = [decode(row) for row in rows]
-    tabbed = any("\t" in line for line in text)
+    """A sentence of column lines: the first column is the token; the others, and lines without a token, are kept.
+
+    Its payload is a list of (line, kind of `read_line`).
+    """
+    payload = []
     words: list[str] = []
-    for i, line in enumerate(text):
-        if is_comment(line, tabbed):
+    comments = 0
+    for i, row in enumerate(rows):
+        line = decode(row)
+        kind, cells = read_line(line)
+        payload.append((line, kind))
+        comments += kind == "comment"
+        if kind != "word":
             continue
-        word = line.split("\t", 1)[0] if "\t" in line else line.split(maxsplit=1)[0]
-        if not word.strip():
+        if not cells[0] or cells[0].isspace():
             raise Unusable(f"no token in the first column of line {i + 1} of the sentence")
-        words.append(word)
-    return Record(first, None if words[:1] == ["-DOCSTART-"] else words, text)
+        words.append(cells[0])
+    return Record(first, words or None, payload, comments=comments)
 
 
-def is_comment(line: str, tabbed: bool) -> bool:
-    """A line that begins with # and has no tab, in a sentence that has tabs."""
-    return tabbed and line.startswith("#") and "\t" not in line
+def refuse_numbered(file: InputFile, rows: Sequence[Record | Bad]) -> None:
+    """Raises BadData: the first column of these sentences holds running numbers, so that tags would be of numbers."""
+    good = [row for row in rows if isinstance(row, Record) and row.source]
+    some = next((read_line(line).cells for row in good[:1] for line, kind in row.payload if kind == "word"), None)
+    if some and is_numbered(some, (row.source or [] for row in good)):
+        raise BadData(Problem(file.uri, *NUMBERED, NUMBERED_FIX))
 
 
 def sentences(shard: Shard, source: Source) -> Iterator[tuple[Record | Bad, int]]:
     """Sentences between blank lines. One belongs to the range that holds the beginning of the last blank line before
-    it; the first of the file, to the first range. So both neighbours of a cut agree without talking."""
+    it; the first of the file, to the first range. So both neighbours of a cut agree without talking. A -DOCSTART- line
+    begins a sentence of its range, with or without blank lines around it."""
     whole = bool(shard.file.compression)
     gap = -1 if shard.start == 0 else None  # where the last blank line begins; None: not seen one in this range
     held: list[bytes | None] = []
     first = size = 0
     for number, offset, line in owned_lines(shard, source):
-        if line is not None and not line.strip():
+        if line is not None and _is_blank(line):
             if held:
                 yield _sentence(first, held), size
                 held, size = [], 0
@@ -48,6 +62,14 @@ def sentences(shard: Shard, source: Source) -> Iterator[tuple[Record | Bad, int]
             if offset >= shard.end and not whole:
                 return  # the range lies within one sentence, which began before it
             continue
+        if (
+            held
+            and line is not None
+            and line.startswith(_DOCSTART)
+            and read_line(line.decode(errors="replace")).kind == "docstart"
+        ):
+            yield _sentence(first, held), size
+            held, size = [], 0
         if not held:
             if gap >= shard.end and not whole:
                 return
@@ -58,6 +80,14 @@ def sentences(shard: Shard, source: Source) -> Iterator[tuple[Record | Bad, int]
             held = [None]
     if held:
         yield _sentence(first, held), size
+
+
+def _is_blank(line: bytes) -> bool:
+    """As `read_line` says; most lines need no decoding for it."""
+    text = line.strip()
+    if not text or 0x20 < text[0] < 0x7F:
+        return not text
+    return read_line(line.decode(errors="replace")).kind == "blank"
 
 
 def _sentence(first: int, held: list[bytes | None]) -> Record | Bad:
@@ -80,16 +110,15 @@ class ConllOutput:
         good = (row for row in group.rows if isinstance(row, Record))
         parts: list[str] = []
         for row, found in zip(good, entities, strict=True):
-            lines: list[str] = row.payload
-            tabbed = any("\t" in line for line in lines)
-            words = [line for line in lines if not is_comment(line, tabbed)]
             spans = [Span(entity.start, entity.end, entity.label) for entity in found]
-            tags = iter(spans_to_tags(spans, len(words)))
-            for line in lines:
-                if is_comment(line, tabbed):
+            tags = iter(spans_to_tags(spans, len(row.source or ())))
+            for line, kind in row.payload:
+                if kind == "comment":
                     parts.append(f"{line}\n")
-                else:
-                    parts.append(f"{line.rstrip()}{' ' if ' ' in line and not tabbed else chr(9)}{next(tags)}\n")
+                    continue
+                kept = line.rstrip(" \t")
+                gap = " " if " " in kept and "\t" not in kept else "\t"
+                parts.append(f"{kept}{gap}{next(tags) if kind == 'word' else 'O'}\n")
             parts.append("\n")
         self.target.write("".join(parts).encode())
 

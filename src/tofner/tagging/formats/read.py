@@ -5,7 +5,7 @@ A group is a function of the shard's contents alone, since what is grouped toget
 
 from collections.abc import Callable, Iterator
 
-from tofner.tagging.formats.conll import sentences
+from tofner.tagging.formats.conll import refuse_numbered, sentences
 from tofner.tagging.formats.files import Shard
 from tofner.tagging.formats.jsonl import parse_jsonl
 from tofner.tagging.formats.record import GROUP_BYTES, GROUP_RECORDS, Bad, Group, Record, Unusable, bad
@@ -17,7 +17,8 @@ def read_groups(shard: Shard) -> Iterator[Group]:
     """The records that begin in the shard's range, in groups.
 
     Raises:
-        BadInput: the file is gone, changed its name, or its compressed data is broken.
+        BadInput: the file is gone, changed its name, its compressed data is broken, or its columns begin with running
+            numbers.
         PassingFault: storage failed.
     """
     if shard.file.format == "parquet":
@@ -29,12 +30,18 @@ def read_groups(shard: Shard) -> Iterator[Group]:
     try:
         rows: list[Record | Bad] = []
         size = 0
+        unseen = shard.file.format == "conll" and shard.start == 0
         for row, row_size in _rows(shard, source):
             rows.append(row)
             size += row_size
             if size >= GROUP_BYTES or len(rows) >= GROUP_RECORDS:
+                if unseen:
+                    refuse_numbered(shard.file, rows)
+                unseen = False
                 yield Group(rows, source.position())
                 rows, size = [], 0
+        if unseen:
+            refuse_numbered(shard.file, rows)
         yield Group(rows, source.position())
     finally:
         source.close()

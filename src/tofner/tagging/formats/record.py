@@ -27,12 +27,14 @@ class Record:
         source: the text or tokens to tag; None: nothing in it to tag, it is passed on.
         payload: what its writer needs: the line, the lines of a sentence.
         replaced: it came with `entities`, which are replaced.
+        comments: comment lines in it.
     """
 
     place: int
     source: "texts.Source | None"
     payload: Any
     replaced: bool = False
+    comments: int = 0
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from tofner.tagging.formats.streams import count_lines
 
 SAMPLES_A_SHARD = 20
 _SAMPLE_CHARS = 2000
-ADDED = ("records", "words", "windows", "pieces", "cut_words", "bad", "replaced", "passed_on", "bytes")
+ADDED = ("records", "words", "windows", "pieces", "cut_words", "bad", "replaced", "passed_on", "comments", "bytes")
 _EARLY_RECORDS = 10_000  # before so many a share of bad records says nothing
 
 
@@ -25,6 +25,7 @@ class Counts:
 
     Attributes:
         records: good ones. passed_on: of these, such without anything to tag (-DOCSTART-).
+        comments: comment lines of column files.
         windows: read by the network (equal ones in a group are computed once); pieces: computed.
         cut_words: words of more pieces than a window holds, tagged by their first pieces.
         replaced: records that came with `entities`.
@@ -40,6 +41,7 @@ class Counts:
     bad: int = 0
     replaced: int = 0
     passed_on: int = 0
+    comments: int = 0
     bytes: int = 0
     sha256: str = ""
     entities: dict[str, int] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class Counts:
         self.cut_words += tagged.cut_words
         self.replaced += sum(row.replaced for row in good)
         self.passed_on += sum(row.source is None for row in good)
+        self.comments += sum(row.comments for row in good)
         for row in entities:
             for entity in row:
                 self.entities[entity.label] = self.entities.get(entity.label, 0) + 1
