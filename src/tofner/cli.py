@@ -95,9 +95,9 @@ def evaluate(
     gold: Annotated[str, typer.Option(help="CoNLL file with the true tags.")],
     pred: Annotated[str, typer.Option(help="CoNLL file with the found tags, same words.")],
 ) -> None:
-    """Strict BIO2 scores of one CoNLL file against another, as JSON on stdout.
+    """Strict scores of one CoNLL file against another, as JSON on stdout.
 
-    An entity counts only when its type and both its ends are right.
+    An entity counts only when its type and both its ends are right. Either file may be in IOB1, BIO2, BIOES or BILOU.
     """
     from tofner.corpora.evaluate import evaluate_files
 

@@ -1,9 +1,9 @@
 """CoNLL column files: the one reader of their lines, the reader of labelled sentences, and a writer.
 
 Two to five columns, the token first and the tag last, separated by tabs or by spaces; a blank line ends a sentence.
-Five, because German CoNLL-2003 (Sang & De Meulder, 2003) has a lemma column. IOB1, BIO2 and BIOES are told apart by
-the whole file and become BIO2. `-DOCSTART-` lines end a sentence, are skipped and counted; so are comments, which end
-none. Tagging reads the same lines by `read_line` and `is_numbered`.
+Five, because German CoNLL-2003 (Sang & De Meulder, 2003) has a lemma column. IOB1, BIO2, BIOES and BILOU are told
+apart by the whole file and become BIO2. `-DOCSTART-` lines end a sentence, are skipped and counted; so are comments,
+which end none. Tagging reads the same lines by `read_line` and `is_numbered`.
 """
 
 import re
@@ -230,7 +230,9 @@ def _row(file: ConllFile, line: str, cells: list[str], number: int, labels: bool
     file.spaced += " " in token or "\u00a0" in token
     if labels and not is_tag(tag):
         if len(cells) > 1:
-            problems.add(f"tag {_short(tag)}", "O, or B-, I-, E- or S- and a type", "mend the last column", number)
+            problems.add(
+                f"tag {_short(tag)}", "O, or B-, I-, E-, S-, L- or U- and a type", "mend the last column", number
+            )
         tag = "O"
     return token, tag
 

@@ -5,11 +5,14 @@ from typing import Any
 from tofner.corpora import conll
 from tofner.errors import BadData, Problem
 from tofner.words.scores import confusion, score_tags
-from tofner.words.spans import tags_to_spans
+from tofner.words.spans import tags_to_spans, to_bio2
 
 
 def evaluate_files(gold_uri: str, predicted_uri: str) -> dict[str, Any]:
-    """Strict BIO2 scores of one column file against another with the same tokens; tags are taken as they are.
+    """Strict scores of one column file against another with the same tokens.
+
+    Each file's scheme is found and told in `scheme`. BIO2 is taken as it stands, so that an orphan I- stays wrong;
+    other schemes are turned into it, and `repaired_tags` counts their tags that had to be mended for that.
 
     Raises:
         BadData: a file is wrong, or the tokens differ; names the line of the first difference.
@@ -37,6 +40,17 @@ def evaluate_files(gold_uri: str, predicted_uri: str) -> dict[str, Any]:
                     predicted.line_of(i, at),
                 )
             )
-    truth, found_tags = ([s.tags or [] for s in file.sentences] for file in (gold, predicted))
+    truth, found_tags = _bio2(gold), _bio2(predicted)
     types = sorted({span.type for tags in (*truth, *found_tags) for span in tags_to_spans(tags)})
-    return {**score_tags(truth, found_tags), "confusion": confusion(truth, found_tags, types)}
+    sides = {"gold": gold, "predicted": predicted}
+    return {
+        "scheme": {name: file.scheme for name, file in sides.items()},
+        "repaired_tags": {name: 0 if file.scheme == "BIO2" else file.repaired_tags for name, file in sides.items()},
+        **score_tags(truth, found_tags),
+        "confusion": confusion(truth, found_tags, types),
+    }
+
+
+def _bio2(file: conll.ConllFile) -> list[list[str]]:
+    tags = [sentence.tags or [] for sentence in file.sentences]
+    return tags if file.scheme == "BIO2" else [to_bio2(row, file.scheme)[0] for row in tags]

@@ -6,7 +6,7 @@ orphan I-) is no entity (seqeval `mode="strict"`, scheme IOB2; Tjong Kim Sang & 
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,32 +26,47 @@ def score_tags(gold: Tags, predicted: Tags) -> dict[str, Any]:
         raise ValueError("gold and predicted tags are not equally long")
     typed = _report(gold, predicted)
     untyped = _report([_untype(tags) for tags in gold], [_untype(tags) for tags in predicted])
-    averages = {"micro avg": "micro", "macro avg": "macro"}
     return {
-        **{short: typed.get(name, _nothing()) for name, short in averages.items()},
-        "spans": untyped.get("micro avg", _nothing()),
-        "types": {name: row for name, row in typed.items() if not name.endswith(" avg")},
+        "micro": typed.micro,
+        "macro": typed.macro,
+        "spans": untyped.micro,
+        "types": typed.types,
         "sentences": len(gold),
         "invalid_tags": sum(len(orphans(tags)) for tags in predicted),
         "invalid_gold_tags": sum(len(orphans(tags)) for tags in gold),
     }
 
 
-def _report(gold: Tags, predicted: Tags) -> dict[str, dict[str, float]]:
+class _Report(NamedTuple):
+    micro: dict[str, float]
+    macro: dict[str, float]
+    types: dict[str, dict[str, float]]
+
+
+def _report(gold: Tags, predicted: Tags) -> _Report:
+    """seqeval's table. It sees numbers in place of types: it strips `-` from their ends, and a type may be named as one
+    of its rows (`micro avg`)."""
     from seqeval.metrics import classification_report  # scikit-learn comes with it: imported when used
     from seqeval.scheme import IOB2
 
-    if not any(tag != "O" for side in (gold, predicted) for tags in side for tag in tags):
-        return {}
+    types = sorted({split_tag(tag)[1] for side in (gold, predicted) for tags in side for tag in tags if tag != "O"})
+    if not types:
+        return _Report(_nothing(), _nothing(), {})
+    numbers = {type_: f"{i:06d}" for i, type_ in enumerate(types)}
+
+    def numbered(tags: Sequence[str]) -> list[str]:
+        parts = map(split_tag, tags)
+        return [f"{prefix}-{numbers[type_]}" if prefix != "O" else "O" for prefix, type_ in parts]
+
     rows = classification_report(
-        [list(tags) for tags in gold],
-        [list(tags) for tags in predicted],
+        [numbered(tags) for tags in gold],
+        [numbered(tags) for tags in predicted],
         mode="strict",
         scheme=IOB2,
         output_dict=True,
         zero_division=0,
     )
-    return {
+    table = {
         name: {
             "precision": float(row["precision"]),
             "recall": float(row["recall"]),
@@ -60,6 +75,8 @@ def _report(gold: Tags, predicted: Tags) -> dict[str, dict[str, float]]:
         }
         for name, row in rows.items()
     }
+    found = {type_: table[number] for type_, number in numbers.items() if number in table}
+    return _Report(table["micro avg"], table["macro avg"], found)
 
 
 def _nothing() -> dict[str, float]:
@@ -84,14 +101,14 @@ def confusion(gold: Tags, predicted: Tags, types: Sequence[str]) -> dict[str, An
     Returns:
         `{"labels": [n], "matrix": [n][n]}` with n = types + 1, the last one `none`.
     """
-    labels = [*types, NONE]
-    pairs: Counter[tuple[str, str]] = Counter()
+    sides = [*types, None]  # apart from a type that is called `none`
+    pairs: Counter[tuple[str | None, str | None]] = Counter()
     for gold_tags, predicted_tags in zip(gold, predicted, strict=True):
         truth = {(span.start, span.end): span.type for span in tags_to_spans(gold_tags)}
         found = {(span.start, span.end): span.type for span in tags_to_spans(predicted_tags)}
         for ends in truth.keys() | found.keys():
-            pairs[truth.get(ends, NONE), found.get(ends, NONE)] += 1
-    return {"labels": labels, "matrix": [[pairs[row, column] for column in labels] for row in labels]}
+            pairs[truth.get(ends), found.get(ends)] += 1
+    return {"labels": [*types, NONE], "matrix": [[pairs[row, column] for column in sides] for row in sides]}
 
 
 def error_examples(tokens: Sequence[Sequence[str]], gold: Tags, predicted: Tags, limit: int) -> list[dict[str, Any]]:

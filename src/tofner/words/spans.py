@@ -1,17 +1,19 @@
-"""Tag sequences and entity spans: BIO2 inside the project, IOB1 and BIOES at its edges.
+"""Tag sequences and entity spans: BIO2 inside the project, IOB1, BIOES and BILOU at its edges.
 
 Schemes as in Sang & Veenstra (1999) and Ratinov & Roth (2009):
 
     tokens   Ekeus   met   U.N.   Iraq   Iraq
     IOB1     I-PER   O     I-ORG  I-LOC  B-LOC     B- only between two adjacent entities of one type
     BIO2     B-PER   O     B-ORG  B-LOC  B-LOC     B- at every beginning
-    BIOES    S-PER   O     S-ORG  S-LOC  S-LOC     E- at the end, S- for single tokens (BILOU: L- and U-)
+    BIOES    S-PER   O     S-ORG  S-LOC  S-LOC     E- at the end, S- for single tokens
+    BILOU    U-PER   O     U-ORG  U-LOC  U-LOC     the same with L- (last) and U- (unit)
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-Scheme = Literal["IOB1", "BIO2", "BIOES"]
+Scheme = Literal["IOB1", "BIO2", "BIOES", "BILOU"]
+ENDED: tuple[Scheme, ...] = ("BIOES", "BILOU")  # mark the last token of an entity
 PREFIXES = frozenset("BIOESLU")
 
 
@@ -57,23 +59,27 @@ def orphans(tags: Sequence[str]) -> list[int]:
 def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
     """The scheme a file is written in, from all its tag sequences.
 
-    E-, S-, L- or U- means BIOES. A B- at the beginning of an entity that no neighbour of its type forces means BIO2
-    (single orphan I- tags in such a file are repairs, not a sign of IOB1). I- beginnings without such a B- mean IOB1.
-    A file without entities counts as BIO2.
+    E- or S- means BIOES, L- or U- without them BILOU. A B- at the beginning of an entity that no neighbour of its
+    type forces means BIO2 (single orphan I- tags in such a file are repairs, not a sign of IOB1). I- beginnings
+    without such a B- mean IOB1. A file without entities counts as BIO2.
     """
     inside_begins = False
     plain_begins = False
+    last_or_unit = False
     for tags in sentences:
         previous = "O"
         for tag in tags:
             prefix, type_ = split_tag(tag)
-            if prefix in "ESLU":
+            if prefix in "ES":
                 return "BIOES"
+            last_or_unit |= prefix in "LU"
             if prefix == "B" and split_tag(previous)[1] != type_:
                 plain_begins = True
             elif prefix == "I" and begins(previous, tag):
                 inside_begins = True
             previous = tag
+    if last_or_unit:
+        return "BILOU"
     return "IOB1" if inside_begins and not plain_begins else "BIO2"
 
 
@@ -95,7 +101,7 @@ def to_bio2(tags: Sequence[str], scheme: Scheme) -> tuple[list[str], int]:
     for i, tag in enumerate(tags):
         prefix, type_ = split_tag(tag)
         if prefix == "O":
-            if scheme == "BIOES" and open_type:
+            if scheme in ENDED and open_type:
                 repairs += 1  # an entity without its E-
             result.append("O")
             open_type = ""
@@ -103,11 +109,11 @@ def to_bio2(tags: Sequence[str], scheme: Scheme) -> tuple[list[str], int]:
         continues = prefix in "IEL" and open_type == type_
         if scheme == "BIO2" and prefix == "I" and not continues:
             repairs += 1
-        elif scheme == "BIOES":
+        elif scheme in ENDED:
             repairs += (prefix in "IEL" and not continues) or (prefix in "BSU" and bool(open_type))
         result.append(f"{'I' if continues else 'B'}-{type_}")
-        open_type = "" if prefix in "ESLU" and scheme == "BIOES" else type_
-        if scheme == "BIOES" and i == len(tags) - 1 and open_type:
+        open_type = "" if prefix in "ESLU" and scheme in ENDED else type_
+        if scheme in ENDED and i == len(tags) - 1 and open_type:
             repairs += 1
     return result, repairs
 

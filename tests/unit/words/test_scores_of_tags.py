@@ -99,8 +99,55 @@ def test_files_with_missing_sentences(tmp_path: Path) -> None:
 
 
 def test_files_keep_invalid_tags_for_strict_scoring(tmp_path: Path) -> None:
-    (tmp_path / "gold.conll").write_text("New B-LOC\nYork I-LOC\n")
-    (tmp_path / "pred.conll").write_text("New I-LOC\nYork I-LOC\n")
+    (tmp_path / "gold.conll").write_text("New B-LOC\nYork I-LOC\n\nOslo B-LOC\n")
+    (tmp_path / "pred.conll").write_text("New I-LOC\nYork I-LOC\n\nOslo B-LOC\n")
     found = evaluate_files(str(tmp_path / "gold.conll"), str(tmp_path / "pred.conll"))
-    assert found["micro"]["f1"] == 0.0
+    assert (found["micro"]["recall"], found["micro"]["precision"]) == (0.5, 1.0)
     assert found["invalid_tags"] == 1
+    assert (found["scheme"]["predicted"], found["repaired_tags"]["predicted"]) == ("BIO2", 0)
+
+
+SCHEMES = {
+    "IOB1": ["I-PER", "I-PER", "B-PER", "O", "I-LOC-"],
+    "BIO2": ["B-PER", "I-PER", "B-PER", "O", "B-LOC-"],
+    "BIOES": ["B-PER", "E-PER", "S-PER", "O", "S-LOC-"],
+    "BILOU": ["B-PER", "L-PER", "U-PER", "O", "U-LOC-"],
+}
+
+
+@pytest.mark.parametrize("gold", SCHEMES)
+@pytest.mark.parametrize("predicted", SCHEMES)
+def test_files_in_any_two_schemes_are_compared(tmp_path: Path, gold: str, predicted: str) -> None:
+    for name, scheme in (("gold", gold), ("pred", predicted)):
+        (tmp_path / name).write_text("".join(f"w{i} {tag}\n" for i, tag in enumerate(SCHEMES[scheme])))
+    found = evaluate_files(str(tmp_path / "gold"), str(tmp_path / "pred"))
+    assert found["scheme"] == {"gold": gold, "predicted": predicted}
+    assert found["repaired_tags"] == {"gold": 0, "predicted": 0}
+    assert (found["micro"]["f1"], found["micro"]["support"]) == (1.0, 3)
+    assert {name: row["support"] for name, row in found["types"].items()} == {"PER": 2, "LOC-": 1}
+    assert found["confusion"] == {"labels": ["LOC-", "PER", "none"], "matrix": [[1, 0, 0], [0, 2, 0], [0, 0, 0]]}
+
+
+def test_mended_tags_of_another_scheme_are_told(tmp_path: Path) -> None:
+    (tmp_path / "gold").write_text("a S-PER\nb O\n")
+    (tmp_path / "pred").write_text("a B-PER\nb S-PER\n")
+    found = evaluate_files(str(tmp_path / "gold"), str(tmp_path / "pred"))
+    assert found["repaired_tags"] == {"gold": 0, "predicted": 1}
+    assert (found["micro"]["precision"], found["micro"]["recall"]) == (0.5, 1.0)
+
+
+def test_types_keep_their_names_whatever_they_are() -> None:
+    """Dashes at an end, rows of seqeval's table, and the name that stands for no entity in a confusion."""
+    types = ["-", "LOC", "LOC-", "macro avg", "micro avg", "none", "weighted avg"]
+    gold = [[f"B-{type_}" for type_ in types]]
+    predicted = [[*gold[0][:2], "B-LOC", *gold[0][3:5], "O", gold[0][6]]]
+    found = score_tags(gold, predicted)
+    assert list(found["types"]) == types
+    assert [row["support"] for row in found["types"].values()] == [1] * 7
+    assert [row["recall"] for row in found["types"].values()] == [1, 1, 0, 1, 1, 0, 1]
+    assert found["micro"]["support"] == 7
+    assert found["micro"]["precision"] == pytest.approx(5 / 6)
+    assert found["macro"]["recall"] == pytest.approx(5 / 7)
+    matrix = confusion(gold, predicted, types)["matrix"]
+    assert (matrix[5][5], matrix[5][7]) == (0, 1)  # an entity of type `none` that was missed
+    assert (matrix[2][1], matrix[2][2]) == (1, 0)

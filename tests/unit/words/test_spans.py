@@ -25,7 +25,9 @@ from tofner.words.spans import (
         ("B-PER O I-LOC", "BIO2"),  # one orphan among B- beginnings is a mistake, not a scheme
         ("B-PER E-PER O", "BIOES"),
         ("O S-PER", "BIOES"),
-        ("B-PER L-PER U-LOC", "BIOES"),
+        ("B-PER L-PER U-LOC", "BILOU"),
+        ("U-LOC O", "BILOU"),
+        ("U-LOC S-LOC", "BIOES"),  # a mixture: every letter is understood
         ("O O", "BIO2"),
         ("", "BIO2"),
     ],
@@ -46,7 +48,10 @@ def test_a_scheme_is_found_over_all_sentences() -> None:
         ("B-PER I-LOC", "BIO2", "B-PER B-LOC", 1),
         ("I-PER I-PER", "BIO2", "B-PER I-PER", 1),
         ("B-PER I-PER E-PER S-PER", "BIOES", "B-PER I-PER I-PER B-PER", 0),
-        ("B-PER L-PER U-LOC", "BIOES", "B-PER I-PER B-LOC", 0),
+        ("B-PER L-PER U-LOC", "BILOU", "B-PER I-PER B-LOC", 0),
+        ("B-PER O", "BILOU", "B-PER O", 1),
+        ("U-PER L-PER", "BILOU", "B-PER B-PER", 1),
+        ("B-PER", "BILOU", "B-PER", 1),
         ("E-PER", "BIOES", "B-PER", 1),
         ("S-PER E-PER", "BIOES", "B-PER B-PER", 1),
         ("B-PER", "BIOES", "B-PER", 1),  # never closed
