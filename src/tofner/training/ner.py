@@ -11,6 +11,7 @@ from tofner.errors import BadData, Problem
 from tofner.training.batches import Examples, Features, pad
 from tofner.words.features import IGNORED, TagWindow, tag_windows
 from tofner.words.pieces import PieceEncoder
+from tofner.words.scores import best_tags, label_names
 from tofner.words.spans import orphans, tags_to_spans
 
 
@@ -67,21 +68,19 @@ def predict_tags(
     overlap_pieces: int,
     batch_size: int = 64,
 ) -> list[Tagging]:
-    """Tag sentences of words: argmax of each word's first piece, from the window that owns the word.
+    """Tag sentences of words: the best tag of each word's first piece, from the window that owns the word.
 
     Tags come out as valid BIO2: an orphan I- begins an entity, as in `tags_to_spans`.
     """
     windows, _ = tag_windows(encoder, sentences, max_pieces, overlap_pieces)
-    best = [np.zeros(len(words), np.int64) for words in sentences]
-    probability = [np.zeros(len(words), np.float32) for words in sentences]
+    best = [np.zeros(len(words), np.int16) for words in sentences]
+    probability = [np.zeros(len(words), np.float64) for words in sentences]
     for batch, logits in forward_by_length(model, windows, batch_size):
         for window, row in zip(batch, logits, strict=True):
-            own = slice(window.window.own_start - window.window.start, window.window.own_end - window.window.start)
-            chosen = row[window.first[own]].softmax(-1).max(-1)
             place = slice(window.window.own_start, window.window.own_end)
-            best[window.sentence][place] = chosen.indices.numpy()
-            probability[window.sentence][place] = chosen.values.numpy()
-    return [_tagging([labels[int(i)] for i in indices], p) for indices, p in zip(best, probability, strict=True)]
+            chosen = best_tags(row.numpy()[window.owned])
+            best[window.sentence][place], probability[window.sentence][place] = chosen
+    return [_tagging(label_names(ids, labels), p) for ids, p in zip(best, probability, strict=True)]
 
 
 def forward_by_length(

@@ -1,10 +1,11 @@
 """Sentences to encoder inputs: windows with special tokens, as plain numpy arrays.
 
-Used by training and by evaluation of checkpoints; knows no framework.
+Training, predictions of checkpoints and ONNX tagging stand on it; knows no framework.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,8 +15,7 @@ from tofner.words.windows import Window, plan_windows
 IGNORED = -100  # label of pieces that count in no loss
 
 
-@dataclass(frozen=True)
-class TagWindow:
+class TagWindow(NamedTuple):
     """One window of one sentence.
 
     Attributes:
@@ -30,22 +30,38 @@ class TagWindow:
     ids: np.ndarray
     first: np.ndarray
 
+    @property
+    def owned(self) -> np.ndarray:
+        """`first` of the words that the window owns."""
+        start = self.window.start
+        return self.first[self.window.own_start - start : self.window.own_end - start]
+
 
 def tag_windows(
     encoder: PieceEncoder, sentences: Sequence[Sequence[str]], max_pieces: int, overlap_pieces: int
 ) -> tuple[list[TagWindow], int]:
-    """Windows of every sentence, in order, and how many words were shortened because they alone fill a window."""
-    budget = max_pieces - len(encoder.prefix) - len(encoder.suffix)
-    cut = 0
-    windows: list[TagWindow] = []
-    for i, pieces in enumerate(encoder.encode(sentences, max_word_pieces=budget)):
-        cut += pieces.cut_words
-        for window in plan_windows(pieces.counts, budget, min(overlap_pieces, budget // 2)):
-            body = pieces.ids[pieces.starts[window.start] : pieces.starts[window.end]]
-            ids = np.concatenate([encoder.prefix, body, encoder.suffix]).astype(np.int32)
-            first = pieces.starts[window.start : window.end] - pieces.starts[window.start] + len(encoder.prefix)
-            windows.append(TagWindow(i, window, ids, first))
-    return windows, cut
+    """Windows of every sentence, in order, and how many words were shortened because they alone fill a window.
+
+    Raises:
+        ValueError: `overlap_pieces` is more than half of what a window holds.
+    """
+    encoded = encoder.encode(sentences, max_word_pieces=encoder.room(max_pieces))
+    return list(cut_windows(encoder, encoded, max_pieces, overlap_pieces)), sum(p.cut_words for p in encoded)
+
+
+def cut_windows(
+    encoder: PieceEncoder, encoded: Iterable[Pieces], max_pieces: int, overlap_pieces: int
+) -> Iterator[TagWindow]:
+    """As `tag_windows`, from sentences whose words have at most `encoder.room(max_pieces)` pieces: the one way from
+    words to what an encoder reads, in training and in tagging."""
+    room = encoder.room(max_pieces)
+    prefix, suffix = np.asarray(encoder.prefix, np.int32), np.asarray(encoder.suffix, np.int32)
+    for i, pieces in enumerate(encoded):
+        starts = pieces.starts
+        for window in plan_windows(pieces.counts, room, overlap_pieces):
+            begin = starts[window.start]
+            ids = np.concatenate([prefix, pieces.ids[begin : starts[window.end]], suffix])
+            yield TagWindow(i, window, ids, starts[window.start : window.end] - begin + prefix.size)
 
 
 @dataclass(frozen=True)
@@ -76,7 +92,8 @@ def span_windows(
 ) -> tuple[list[SpanWindow], int]:
     """Windows of every (query, context) pair, in order, and how many long words or queries were shortened.
 
-    A query may take half of the window; the rest goes to the context.
+    A query may take half of the window; the rest goes to the context. What a window holds of the context varies with
+    the query, so here an overlap of more than half of it is lowered to that.
     """
     specials = len(encoder.pair_prefix) + len(encoder.pair_middle) + len(encoder.pair_suffix)
     room = max_pieces - specials

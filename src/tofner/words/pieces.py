@@ -76,6 +76,10 @@ class PieceEncoder:
         except Exception as error:  # tokenizers raises bare Exception
             raise BadModel(Problem(str(path), str(error), "a tokenizer that `tokenizers` can read")) from error
 
+    def room(self, max_pieces: int) -> int:
+        """Pieces of words in a window of `max_pieces`, which holds the special tokens of a single segment too."""
+        return max_pieces - len(self.prefix) - len(self.suffix)
+
     def _unknown_id(self) -> int:
         for piece in ("[UNK]", "<unk>", "<|unk|>"):
             found = self.tokenizer.token_to_id(piece)

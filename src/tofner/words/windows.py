@@ -43,8 +43,10 @@ def plan_windows(piece_counts: Sequence[int] | np.ndarray, budget: int, overlap:
         raise ValueError(f"overlap {overlap} must lie between 0 and half of the budget {budget}")
     if counts.size and not 1 <= counts.min() <= counts.max() <= budget:
         raise ValueError(f"words of {counts.min()} to {counts.max()} pieces do not fit a budget of {budget}")
-    edges = np.concatenate([[0], np.cumsum(counts)])  # [words + 1], pieces before each word
     words = counts.size
+    if words and counts.sum() <= budget:  # most sentences
+        return [Window(0, words, 0, words)]
+    edges = np.concatenate([[0], np.cumsum(counts)])  # [words + 1], pieces before each word
     bounds: list[tuple[int, int]] = []
     start = end = 0
     while end < words:

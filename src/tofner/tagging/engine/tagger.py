@@ -22,9 +22,9 @@ from tofner.tagging.engine.batches import plan_batches
 from tofner.tagging.engine.runner import Runner, quiet_tokenizers
 from tofner.tagging.engine.texts import Entity, Source, Words, to_entities, to_words
 from tofner.tagging.engine.threads import usable_cores
+from tofner.words.features import cut_windows
 from tofner.words.pieces import PieceEncoder
 from tofner.words.scores import best_tags, label_names
-from tofner.words.windows import plan_windows
 
 BATCH_PIECES = 512  # of one run of the network; more no longer helps, and leaves the cache
 BUFFER_PIECES = 32_768  # windows of so many pieces are sorted together, while those before them are computed
@@ -94,8 +94,7 @@ class Tagger:
         self.threads = threads or usable_cores()
         self.encoder = PieceEncoder.from_folder(model.folder)
         self.runner = Runner(model)
-        specials = len(self.encoder.prefix) + len(self.encoder.suffix)
-        self.window_pieces = model.max_pieces - specials
+        self.window_pieces = self.encoder.room(model.max_pieces)
         if not 0 <= model.overlap_pieces <= self.window_pieces // 2:
             found = f"overlap_pieces {model.overlap_pieces} with {self.window_pieces} pieces a window"
             raise BadModel(Problem(str(model.folder / "tagger.json"), found, "at most half"))
@@ -161,31 +160,27 @@ class Tagger:
         """Pieces and windows of a group of inputs. Equal windows are joined: they are computed once."""
         with self._encode_lock:
             encoded = self.encoder.encode([words.words for words in inputs], self.window_pieces)
-        prefix = np.asarray(self.encoder.prefix, np.int32)
-        suffix = np.asarray(self.encoder.suffix, np.int32)
         sizes = [len(words.words) for words in inputs]
         first_word = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         seen: dict[tuple[bytes, bytes], int] = {}
         windows: list[np.ndarray] = []
         owned: list[np.ndarray] = []
         owner: list[list[np.ndarray]] = []
-        count = cut = 0
-        for base, pieces in zip(first_word.tolist(), encoded, strict=False):
-            cut += pieces.cut_words
-            starts = pieces.starts
-            for window in plan_windows(pieces.counts, self.window_pieces, self.model.overlap_pieces):
-                count += 1
-                ids = np.concatenate([prefix, pieces.ids[starts[window.start] : starts[window.end]], suffix])
-                first = starts[window.own_start : window.own_end] - starts[window.start] + prefix.size
-                words = np.arange(base + window.own_start, base + window.own_end)
-                key = (ids.tobytes(), first.tobytes())
-                at = seen.setdefault(key, len(windows))
-                if at == len(windows):
-                    windows.append(ids)
-                    owned.append(first)
-                    owner.append([words])
-                else:
-                    owner[at].append(words)
+        count = 0
+        bases = first_word.tolist()
+        for one in cut_windows(self.encoder, encoded, self.model.max_pieces, self.model.overlap_pieces):
+            count += 1
+            base, first = bases[one.sentence], one.owned
+            words = np.arange(base + one.window.own_start, base + one.window.own_end)
+            key = (one.ids.tobytes(), first.tobytes())
+            at = seen.setdefault(key, len(windows))
+            if at == len(windows):
+                windows.append(one.ids)
+                owned.append(first)
+                owner.append([words])
+            else:
+                owner[at].append(words)
+        cut = sum(pieces.cut_words for pieces in encoded)
         lengths = np.asarray([ids.size for ids in windows], np.int64)
         return Prepared(list(inputs), first_word, windows, lengths, owned, owner, count, cut)
 
