@@ -22,11 +22,9 @@ from typing import Any, get_args
 
 from tofner import storage
 from tofner.errors import BadModel, Problem
-from tofner.model.layout import ARTIFACTS, FORMAT, Precision
+from tofner.model.layout import ARTIFACTS, FORMAT, INDEX, LABELS, LATEST, TAGGER, TAGGING, Precision
 from tofner.words.segment import SEGMENTATION
 from tofner.words.spans import is_tag
-
-_DESCRIPTION = ("tokenizer.json", "labels.json", "tagger.json")
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,10 @@ def _version_folder(uri: str) -> str:
     """Follow `latest.json` where there is one."""
     uri = uri.rstrip("/") or uri
     if not storage.is_s3(uri) and not Path(uri).is_dir():
-        raise BadModel(Problem(uri, "no such folder", "a published model folder", "give the folder with model.onnx"))
-    pointer = storage.join(uri, "latest.json")
+        raise BadModel(
+            Problem(uri, "no such folder", "a published model folder", f"give the folder with {ARTIFACTS['fp32']}")
+        )
+    pointer = storage.join(uri, LATEST)
     if not storage.exists(pointer):
         return uri
     found = storage.read_pointer(pointer)
@@ -97,8 +97,8 @@ def _fetch(uri: str, precision: Precision, cache: str | Path | None) -> Path:
     """Copy the files that tagging needs into the cache, once for each content; safe with many processes."""
     index = storage.folder_index(uri)
     if index is None:
-        raise BadModel(Problem(uri, "no committed folder (no _index.json)", "a published model", "check the URI"))
-    wanted = [ARTIFACTS[precision], *_DESCRIPTION]
+        raise BadModel(Problem(uri, f"no committed folder (no {INDEX})", "a published model", "check the URI"))
+    wanted = [ARTIFACTS[precision], *TAGGING]
     absent = [name for name in wanted if name not in index.files]
     if absent:
         raise BadModel([_absent(uri, name) for name in absent])
@@ -122,24 +122,24 @@ def _fetch(uri: str, precision: Precision, cache: str | Path | None) -> Path:
 
 def _absent(uri: str, name: str) -> Problem:
     if name == ARTIFACTS["int8"]:
-        return Problem(uri, "no model.int8.onnx", "the int8 graph", "use fp32, or export the model with int8")
+        return Problem(uri, f"no {name}", "the int8 graph", "use fp32, or export the model with int8")
     return Problem(uri, f"no {name}", "a published model folder", "give the folder that `publish` wrote")
 
 
 def _describe(uri: str, folder: Path, precision: Precision) -> Model:
-    wanted = [ARTIFACTS[precision], *_DESCRIPTION]
+    wanted = [ARTIFACTS[precision], *TAGGING]
     absent = [name for name in wanted if not (folder / name).is_file()]
     if absent:
         raise BadModel([_absent(uri, name) for name in absent])
-    labels = _json(folder / "labels.json").get("labels")
-    about = _json(folder / "tagger.json")
+    labels = _json(folder / LABELS).get("labels")
+    about = _json(folder / TAGGER)
     problems: list[Problem] = []
-    place = str(folder / "labels.json")
+    place = str(folder / LABELS)
     if not isinstance(labels, list) or not labels or not all(isinstance(x, str) and is_tag(x) for x in labels):
         problems.append(Problem(place, repr(labels), 'a list of BIO2 tags such as ["O", "B-PER", "I-PER"]'))
     elif len(set(labels)) != len(labels):
         problems.append(Problem(place, "a label twice", "every label once"))
-    place = str(folder / "tagger.json")
+    place = str(folder / TAGGER)
     if about.get("format") != FORMAT:
         problems.append(Problem(place, f"format {about.get('format')!r}", str(FORMAT), "use a tofner of that format"))
     if about.get("segmentation") != SEGMENTATION:

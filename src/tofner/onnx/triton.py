@@ -17,6 +17,7 @@ from pathlib import Path
 import onnx
 
 from tofner.errors import BadInput, BadModel, Problem
+from tofner.model.layout import ARTIFACTS, LABELS, TOKENIZER
 
 _TYPES: dict[int, str] = {
     onnx.TensorProto.INT64: "TYPE_INT64",
@@ -40,8 +41,8 @@ def write_triton(model_folder: Path, repository: Path, name: str, int8: bool = F
     """
     if not name or not all(char.isascii() and (char.isalnum() or char in "-_") for char in name):
         raise BadInput(Problem("name", repr(name), "letters, digits, - and _"))
-    source = model_folder / ("model.int8.onnx" if int8 else "model.onnx")
-    for path in (source, model_folder / "labels.json", model_folder / "tokenizer.json"):
+    source = model_folder / ARTIFACTS["int8" if int8 else "fp32"]
+    for path in (source, model_folder / LABELS, model_folder / TOKENIZER):
         if not path.is_file():
             raise BadModel(Problem(str(path), "no such file", "a published model folder"))
     target = repository / name
@@ -51,8 +52,8 @@ def write_triton(model_folder: Path, repository: Path, name: str, int8: bool = F
     scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=repository))
     try:
         (scratch / "1").mkdir()
-        shutil.copyfile(source, scratch / "1" / "model.onnx")
-        shutil.copyfile(model_folder / "tokenizer.json", scratch / "tokenizer.json")
+        shutil.copyfile(source, scratch / "1" / ARTIFACTS["fp32"])
+        shutil.copyfile(model_folder / TOKENIZER, scratch / TOKENIZER)
         labels = _labels(model_folder)
         (scratch / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
         (scratch / "config.pbtxt").write_text(triton_config(source, name, threads), encoding="utf-8")
@@ -64,7 +65,7 @@ def write_triton(model_folder: Path, repository: Path, name: str, int8: bool = F
 
 
 def _labels(folder: Path) -> list[str]:
-    value = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+    value = json.loads((folder / LABELS).read_text(encoding="utf-8"))
     return [str(label) for label in value["labels"]]
 
 

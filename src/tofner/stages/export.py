@@ -13,7 +13,7 @@ import numpy as np
 
 from tofner.corpora.corpus import read_ner, read_text
 from tofner.corpora.examples import Sentence
-from tofner.model.layout import ARTIFACTS, Precision
+from tofner.model.layout import ARTIFACTS, CHECKPOINT, INDEX, TAGGING, Precision
 from tofner.onnx.export import export, input_names
 from tofner.onnx.parity import check_parity
 from tofner.onnx.quantise import Feed, quantise
@@ -41,9 +41,9 @@ def run(config: ExportConfig, work: Work) -> Report:
     sizes = (about["max_pieces"], about["overlap_pieces"])
     windows, _ = tag_windows(checkpoint.piece_encoder(folder), [s.tokens for s in text], *sizes)
     found = check_parity(model, path, windows, settings.tolerance)
-    for name in ("tokenizer.json", "labels.json", "tagger.json"):
+    for name in TAGGING:
         shutil.copyfile(folder / name, work.output / name)
-    shutil.copytree(folder, work.output / "checkpoint", ignore=shutil.ignore_patterns(*NOT_CONTENT, "_index.json"))
+    shutil.copytree(folder, work.output / CHECKPOINT, ignore=shutil.ignore_patterns(*NOT_CONTENT, INDEX))
     report = Report(metrics={"max_difference": found["max_difference"]})
     report.counts = {"sentences": len(text), "words": int(found["words"]), "labels": len(labels)}
     report.counts["onnx_bytes"] = path.stat().st_size

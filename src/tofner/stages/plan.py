@@ -15,6 +15,7 @@ from typing import Any
 from tofner import storage
 from tofner.corpora import data_root
 from tofner.errors import BadData, BadInput, BadSettings, Problem
+from tofner.model.layout import CONFIG
 from tofner.presets import load_preset, load_queries
 from tofner.settings import MAX_ITERATIONS, Part, Settings
 from tofner.stages import config as c
@@ -187,8 +188,8 @@ def _encoder(name: str) -> tuple[str, str]:
             )
         name = str(Path(spec.origin).parent / folder)
     if storage.is_s3(name) or Path(name).is_dir():
-        if not storage.exists(storage.join(name, "config.json")):
-            raise BadSettings(Problem(name, "no config.json", "a Hugging Face checkpoint folder"))
+        if not storage.exists(storage.join(name, CONFIG)):
+            raise BadSettings(Problem(name, f"no {CONFIG}", "a Hugging Face checkpoint folder"))
         uri = name if storage.is_s3(name) else str(Path(name).resolve())
         return uri, storage.revision(uri)
     if name.startswith((".", "/", "~")) or name.count("/") > 1:

@@ -11,12 +11,12 @@ import json
 import shutil
 
 from tofner import storage
+from tofner.model.layout import CARD, INDEX, LATEST, MANIFEST, REPORTS
 from tofner.stages.config import PublishConfig
 from tofner.stages.pages.render import model_card
-from tofner.stages.runtime import MANIFEST, NOT_CONTENT
+from tofner.stages.runtime import NOT_CONTENT
 from tofner.stages.work import Report, Work
 
-POINTER = "latest.json"
 TRIES = 5  # of two publishers at one moment, the later one reads the pointer again
 
 
@@ -25,10 +25,10 @@ def run(config: PublishConfig, work: Work) -> Report:
     manifest = json.loads((export / MANIFEST).read_text(encoding="utf-8"))
     version = manifest["digest"][:12]
     folder = work.scratch / "model"
-    shutil.copytree(export, folder, ignore=shutil.ignore_patterns(*NOT_CONTENT, "_index.json"))
-    shutil.copytree(report, folder / "reports", ignore=shutil.ignore_patterns(MANIFEST, "_index.json"))
+    shutil.copytree(export, folder, ignore=shutil.ignore_patterns(*NOT_CONTENT, INDEX))
+    shutil.copytree(report, folder / REPORTS, ignore=shutil.ignore_patterns(MANIFEST, INDEX))
     run = json.loads((report / "run.json").read_text(encoding="utf-8"))
-    (folder / "README.md").write_text(model_card(config.model_name, version, run), encoding="utf-8")
+    (folder / CARD).write_text(model_card(config.model_name, version, run), encoding="utf-8")
     shutil.copyfile(export / MANIFEST, folder / MANIFEST)
     uri = storage.join(work.store, "models", config.model_name, version)
     published = storage.folder_index(uri) is None
@@ -43,7 +43,7 @@ def run(config: PublishConfig, work: Work) -> Report:
 
 def move_latest(root: str, version: str) -> None:
     """Point `latest.json` below a model's root at `version`."""
-    uri = storage.join(root, POINTER)
+    uri = storage.join(root, LATEST)
     for attempt in range(TRIES):
         found = storage.read_pointer(uri)
         value, etag = found if found else ({}, None)

@@ -7,9 +7,10 @@ import json
 from typing import Any
 
 from tofner import storage
+from tofner.model.layout import MANIFEST, REPORT
 from tofner.stages.config import ReportConfig
 from tofner.stages.pages.render import render_html, render_markdown
-from tofner.stages.runtime import MANIFEST, REPORT, addresses, lineage, read_json
+from tofner.stages.runtime import addresses, lineage, read_json
 from tofner.stages.work import Report, Work
 
 History = list[tuple[str, dict[str, Any], dict[str, Any]]]  # (uri, manifest, report)

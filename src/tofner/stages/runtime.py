@@ -24,11 +24,11 @@ from typing import Any
 
 from tofner import storage
 from tofner.errors import BadInput, Problem, TofnerError
+from tofner.model.layout import MANIFEST, REPORT
 from tofner.stages.config import StageConfig, config_type
 from tofner.stages.revision import library_versions
 from tofner.stages.work import Report, Work
 
-REPORT, MANIFEST = "report.json", "manifest.json"
 NOT_CONTENT = {REPORT, MANIFEST}  # hold times, so they differ between equal runs
 
 

@@ -13,7 +13,7 @@ land; readers find it by its sha256. So give folders with different contents dif
 
 from tofner.storage.faults import NoSuchObject
 from tofner.storage.folders import check_writable, fetch_folder, folder_index, remove_folder, revision, store_folder
-from tofner.storage.index import FileEntry, FolderIndex, file_sha256
+from tofner.storage.index import INDEX, FileEntry, FolderIndex, file_sha256
 from tofner.storage.objects import FileInfo, exists, list_files, put_file, read_bytes, write_bytes
 from tofner.storage.pointers import PointerMoved, move_pointer, read_pointer
 from tofner.storage.server import BUCKET, LocalStore
@@ -23,6 +23,7 @@ from tofner.storage.uri import absolute, is_s3, join
 
 __all__ = [
     "BUCKET",
+    "INDEX",
     "FileEntry",
     "FileInfo",
     "FolderIndex",

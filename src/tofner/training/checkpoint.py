@@ -21,12 +21,13 @@ from transformers import (
 )
 
 from tofner.errors import BadModel, Problem
+from tofner.model.layout import CONFIG, FORMAT, LABELS, TAGGER, TOKENIZER, WEIGHTS
 from tofner.settings import Ner
 from tofner.words.pieces import PieceEncoder
 from tofner.words.segment import SEGMENTATION
 
 TOKENIZER_FILES = (
-    "tokenizer.json",
+    TOKENIZER,
     "tokenizer_config.json",
     "special_tokens_map.json",
     "vocab.txt",
@@ -41,20 +42,20 @@ def check(folder: Path) -> Path:
     Raises:
         BadModel: files are missing, weights are pickled, or the family is not one that was tried.
     """
-    if not (folder / "config.json").is_file():
-        raise BadModel(Problem(str(folder), "no config.json", "a Hugging Face checkpoint folder"))
-    if not list(folder.glob("*.safetensors")):
+    if not (folder / CONFIG).is_file():
+        raise BadModel(Problem(str(folder), f"no {CONFIG}", "a Hugging Face checkpoint folder"))
+    if not list(folder.glob(WEIGHTS)):
         fix = "convert with model.save_pretrained(folder); pickled weights are not loaded"
-        raise BadModel(Problem(str(folder), "no *.safetensors", "safetensors weights", fix))
-    family = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+        raise BadModel(Problem(str(folder), f"no {WEIGHTS}", "safetensors weights", fix))
+    family = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("model_type")
     if family not in FAMILIES:
-        raise BadModel(Problem(f"{folder}/config.json", f"model_type {family!r}", f"one of {', '.join(FAMILIES)}"))
+        raise BadModel(Problem(str(folder / CONFIG), f"model_type {family!r}", f"one of {', '.join(FAMILIES)}"))
     return folder
 
 
 def piece_encoder(folder: Path) -> PieceEncoder:
-    if (folder / "tokenizer.json").is_file():
-        return PieceEncoder.from_folder(folder)
+    if (folder / TOKENIZER).is_file():
+        return PieceEncoder.from_file(folder / TOKENIZER)
     return PieceEncoder(AutoTokenizer.from_pretrained(folder).backend_tokenizer)
 
 
@@ -106,11 +107,11 @@ def load_trained_tagger(folder: Path) -> tuple[PreTrainedModel, list[str], dict[
     Raises:
         BadModel: the folder is not one that the ner stage made.
     """
-    for name in ("labels.json", "tagger.json"):
+    for name in (LABELS, TAGGER):
         if not (folder / name).is_file():
             raise BadModel(Problem(str(folder), f"no {name}", "a checkpoint of the ner stage"))
-    labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))["labels"]
-    about = json.loads((folder / "tagger.json").read_text(encoding="utf-8"))
+    labels = json.loads((folder / LABELS).read_text(encoding="utf-8"))["labels"]
+    about = json.loads((folder / TAGGER).read_text(encoding="utf-8"))
     model = AutoModelForTokenClassification.from_pretrained(check(folder), dtype=torch.float32)
     return model.eval(), labels, about
 
@@ -137,9 +138,9 @@ def load_encoder(folder: Path) -> PreTrainedModel:
 def save(model: PreTrainedModel, encoder_folder: Path, output: Path) -> None:
     """Weights, config and the tokenizer files of the encoder it came from, unchanged."""
     model.save_pretrained(output)
-    for path in output.glob("*.safetensors"):
+    for path in output.glob(WEIGHTS):
         path.chmod(0o644)  # it is saved for its owner alone, and pods of one store may have different users
-    if (encoder_folder / "tokenizer.json").is_file():
+    if (encoder_folder / TOKENIZER).is_file():
         for name in TOKENIZER_FILES:
             if (encoder_folder / name).is_file():
                 shutil.copyfile(encoder_folder / name, output / name)
@@ -150,10 +151,10 @@ def save(model: PreTrainedModel, encoder_folder: Path, output: Path) -> None:
 def save_tagger_files(output: Path, labels: list[str], training: Ner) -> None:
     """`labels.json` and `tagger.json`: what a tagger needs besides weights and tokenizer."""
     about = {
-        "format": 1,
+        "format": FORMAT,
         "max_pieces": training.max_pieces,
         "overlap_pieces": training.overlap_pieces,
         "segmentation": SEGMENTATION,
     }
-    for name, value in (("labels.json", {"labels": labels, "scheme": "BIO2"}), ("tagger.json", about)):
+    for name, value in ((LABELS, {"labels": labels, "scheme": "BIO2"}), (TAGGER, about)):
         (output / name).write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

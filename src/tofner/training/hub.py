@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from tofner.errors import BadSettings, PassingFault, Problem
+from tofner.model.layout import WEIGHTS
 
 # Weights come as safetensors; pickled ones are never fetched.
-WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
+WANTED = ["*.json", WEIGHTS, "*.txt", "*.model"]
 
 
 def current_commit(name: str) -> str:

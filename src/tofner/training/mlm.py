@@ -9,6 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from tofner.errors import BadModel, Problem
+from tofner.model.layout import CONFIG, TOKENIZER
 from tofner.settings import Mlm
 from tofner.training.batches import Examples, Features, pad
 from tofner.words.features import IGNORED, tag_windows
@@ -48,9 +49,7 @@ def _head(model: Any) -> Callable[[torch.Tensor], torch.Tensor]:
         return lambda h: model.generator_lm_head(model.generator_predictions(h))
     if family in ("roberta", "xlm-roberta"):
         return cast("Callable[[torch.Tensor], torch.Tensor]", model.lm_head)
-    raise BadModel(
-        Problem("config.json", f"model_type {family!r}", "bert, distilbert, electra, roberta or xlm-roberta")
-    )
+    raise BadModel(Problem(CONFIG, f"model_type {family!r}", "bert, distilbert, electra, roberta or xlm-roberta"))
 
 
 def mask(
@@ -89,7 +88,7 @@ def mask_id(encoder: PieceEncoder) -> int:
         if found is not None:
             return int(found)
     fix = "use an encoder with a mask piece, or set use.mlm=false"
-    raise BadModel(Problem("tokenizer.json", "no [MASK] or <mask> piece", "one", fix))
+    raise BadModel(Problem(TOKENIZER, "no [MASK] or <mask> piece", "one", fix))
 
 
 def mask_examples(

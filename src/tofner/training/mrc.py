@@ -16,14 +16,13 @@ from transformers import PreTrainedModel
 
 from tofner.corpora.examples import MrcExample
 from tofner.errors import BadModel, Problem
+from tofner.model.layout import HEADS, MRC
 from tofner.settings import Mrc
 from tofner.training.batches import Examples, Features, pad
 from tofner.training.checkpoint import takes_token_types
 from tofner.words.features import IGNORED, SpanWindow, span_windows
 from tofner.words.pieces import PieceEncoder
 from tofner.words.segment import segment
-
-HEADS = "heads.safetensors"
 
 
 class SpanExtractor(nn.Module):
@@ -117,7 +116,7 @@ def save_heads(model: SpanExtractor, folder: Path) -> None:
     heads = {name: t.contiguous() for name, t in model.state_dict().items() if not name.startswith("encoder.")}
     save_file(heads, folder / HEADS)
     about = {"span_match": model.match is not None}
-    (folder / "mrc.json").write_text(json.dumps(about) + "\n", encoding="utf-8")
+    (folder / MRC).write_text(json.dumps(about) + "\n", encoding="utf-8")
 
 
 def windows_of(encoder: PieceEncoder, examples: Sequence[MrcExample], settings: Mrc) -> tuple[list[SpanWindow], int]:

@@ -61,16 +61,16 @@ class PieceEncoder:
         self.unknown: int = self._unknown_id()
 
     @classmethod
-    def from_folder(cls, folder: str | Path) -> "PieceEncoder":
-        """From `tokenizer.json` of a checkpoint or published model.
+    def from_file(cls, path: str | Path) -> "PieceEncoder":
+        """From a checkpoint's or published model's file of its fast tokenizer.
 
         Raises:
-            BadModel: the folder has no readable `tokenizer.json`.
+            BadModel: there is no such file, or `tokenizers` cannot read it.
         """
-        path = Path(folder) / "tokenizer.json"
+        path = Path(path)
         if not path.is_file():
             fix = "save the model's fast tokenizer with AutoTokenizer(...).save_pretrained"
-            raise BadModel(Problem(str(folder), "no tokenizer.json", "a fast tokenizer file", fix))
+            raise BadModel(Problem(str(path.parent), f"no {path.name}", "a fast tokenizer file", fix))
         try:
             return cls(Tokenizer.from_file(str(path)))
         except Exception as error:  # tokenizers raises bare Exception

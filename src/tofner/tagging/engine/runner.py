@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 
 from tofner.errors import BadModel, Problem
-from tofner.model.layout import ANSWER, MARKS
+from tofner.model.layout import ANSWER, LABELS, MARKS
 from tofner.model.published import Model
 
 # ONNX Runtime fuses Add and LayerNormalization into an operator that took six times as long on CPUs (1.32, AVX-512).
@@ -49,7 +49,7 @@ class Runner:
             raise BadModel(Problem(str(model.onnx), found, "input_ids, attention_mask [, token_type_ids] -> logits"))
         width = outputs["logits"][-1]
         if isinstance(width, int) and width != len(model.labels):
-            expected = f"{len(model.labels)}, as labels.json has"
+            expected = f"{len(model.labels)}, as {LABELS} has"
             raise BadModel(Problem(str(model.onnx), f"{width} logits a piece", expected))
 
     def run(self, ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tofner.errors import BadModel, Problem
-from tofner.model.layout import Precision
+from tofner.model.layout import TAGGER, TOKENIZER, Precision
 from tofner.model.published import Model, load_model
 from tofner.tagging.engine.batches import plan_batches
 from tofner.tagging.engine.runner import Runner, quiet_tokenizers
@@ -92,12 +92,12 @@ class Tagger:
         quiet_tokenizers()
         self.model = model
         self.threads = threads or usable_cores()
-        self.encoder = PieceEncoder.from_folder(model.folder)
+        self.encoder = PieceEncoder.from_file(model.folder / TOKENIZER)
         self.runner = Runner(model)
         self.window_pieces = self.encoder.room(model.max_pieces)
         if not 0 <= model.overlap_pieces <= self.window_pieces // 2:
             found = f"overlap_pieces {model.overlap_pieces} with {self.window_pieces} pieces a window"
-            raise BadModel(Problem(str(model.folder / "tagger.json"), found, "at most half"))
+            raise BadModel(Problem(str(model.folder / TAGGER), found, "at most half"))
         self.batch_pieces = BATCH_PIECES
         self._pool = ThreadPoolExecutor(self.threads, "tofner-run")
         self._encode_lock = threading.Lock()  # `tokenizers` is thread-safe; the lock keeps one core for the network
