@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import sys
 import time
 import warnings
@@ -22,6 +23,7 @@ from kfp.local import subprocess_task_handler
 
 from tofner import storage
 from tofner.errors import BadInput, PassingFault
+from tofner.model.fetch import CACHE
 from tofner_kubeflow.pipelines.relay import Relay
 
 ERROR_FILE = "TOFNER_ERROR_FILE"  # where a stage writes its exit code and message; see tofner.stages.runtime
@@ -55,7 +57,7 @@ def run_graph(compiled: Path, arguments: Mapping[str, Any], work: Path) -> Finis
     forget_lost(cache)
     names = task_names(compiled)
     outputs: dict[str, Any] = {}
-    with log_path.open("w", encoding="utf-8") as log, _environment(ERROR_FILE, str(error_file)):
+    with log_path.open("w", encoding="utf-8") as log, _environment(ERROR_FILE, str(error_file)), _fetched_once(work):
         relay = Relay(sys.stdout, log, names)
         with _arguments_as_given(), _taming(relay), contextlib.redirect_stdout(relay):
             local.init(
@@ -119,6 +121,17 @@ def _explain(error: Exception, error_file: Path, relay: Relay, log_path: Path) -
             f"the log is {log_path}"
         )
     return StageBroke(f"{task}: {error}; the log is {log_path}")
+
+
+@contextlib.contextmanager
+def _fetched_once(work: Path) -> Iterator[None]:
+    """One cache for what the stages' processes fetch from the store; it goes with the run."""
+    folder = work / "fetched"
+    try:
+        with _environment(CACHE, str(folder.resolve())):
+            yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

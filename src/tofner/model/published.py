@@ -13,15 +13,13 @@ A model root may hold many versions beside `latest.json`, `{"version": "..."}`; 
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from tofner import storage
 from tofner.errors import BadModel, Problem
+from tofner.model.fetch import cache_folder, fetch
 from tofner.model.layout import ARTIFACTS, FORMAT, INDEX, LABELS, LATEST, TAGGER, TAGGING, Precision
 from tofner.words.segment import SEGMENTATION
 from tofner.words.spans import is_tag
@@ -79,7 +77,7 @@ def load_model(uri: str | Path, precision: Precision = "fp32", cache: str | Path
 def _version_folder(uri: str) -> str:
     """Follow `latest.json` where there is one."""
     uri = uri.rstrip("/") or uri
-    if not storage.is_s3(uri) and not Path(uri).is_dir():
+    if not storage.is_place(uri):
         raise BadModel(
             Problem(uri, "no such folder", "a published model folder", f"give the folder with {ARTIFACTS['fp32']}")
         )
@@ -94,7 +92,7 @@ def _version_folder(uri: str) -> str:
 
 
 def _fetch(uri: str, precision: Precision, cache: str | Path | None) -> Path:
-    """Copy the files that tagging needs into the cache, once for each content; safe with many processes."""
+    """The files that tagging needs, in the cache."""
     index = storage.folder_index(uri)
     if index is None:
         raise BadModel(Problem(uri, f"no committed folder (no {INDEX})", "a published model", "check the URI"))
@@ -102,22 +100,7 @@ def _fetch(uri: str, precision: Precision, cache: str | Path | None) -> Path:
     absent = [name for name in wanted if name not in index.files]
     if absent:
         raise BadModel([_absent(uri, name) for name in absent])
-    base = Path(cache or os.environ.get("TOFNER_CACHE") or Path.home() / ".cache" / "tofner") / "models"
-    target = base / f"{index.digest}-{precision}"
-    if target.is_dir():
-        return target
-    base.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".fetch-", dir=base))
-    try:
-        storage.fetch_folder(uri, partial, only=wanted)
-        try:
-            partial.rename(target)
-        except OSError:  # another process was first
-            if not target.is_dir():
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return target
+    return fetch(uri, cache or cache_folder(Path.home() / ".cache" / "tofner"), wanted)
 
 
 def _absent(uri: str, name: str) -> Problem:

@@ -187,10 +187,10 @@ def _encoder(name: str) -> tuple[str, str]:
                 Problem("encoder", f"{name}, not installed", "an installed package", f"pip install {name}")
             )
         name = str(Path(spec.origin).parent / folder)
-    if storage.is_s3(name) or Path(name).is_dir():
+    if storage.is_place(name):
         if not storage.exists(storage.join(name, CONFIG)):
             raise BadSettings(Problem(name, f"no {CONFIG}", "a Hugging Face checkpoint folder"))
-        uri = name if storage.is_s3(name) else str(Path(name).resolve())
+        uri = storage.absolute(name)
         return uri, storage.revision(uri)
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise BadSettings(Problem("encoder", name, "a Hub id, an existing local folder, or an s3:// prefix"))

@@ -99,10 +99,10 @@ def _digest(uri: str, files: tuple[str, ...] | None) -> Any:
     """A stage's result by its manifest, a user's encoder by its contents; a Hub id names its commit itself."""
     if files == ():
         return None  # its config says what it holds
-    index = storage.folder_index(uri) if storage.is_s3(uri) or Path(uri).is_dir() else None
+    index = storage.folder_index(uri)
     manifest = read_json(storage.join(uri, MANIFEST)) if index is not None and MANIFEST in index.files else {}
     if "stage" not in manifest:
-        return storage.revision(uri) if storage.is_s3(uri) or Path(uri).exists() else uri
+        return storage.revision(uri) if storage.is_place(uri) else uri
     return manifest["digest"] if files is None else {name: manifest["files"].get(name) for name in files}
 
 

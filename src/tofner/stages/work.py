@@ -1,12 +1,12 @@
 """What a stage is given and what it hands back."""
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tofner import storage
 from tofner.errors import BadSettings, Problem
+from tofner.model.fetch import cache_folder, fetch
 
 if TYPE_CHECKING:
     from tofner.training.state import Keep
@@ -65,7 +65,7 @@ class Work:
         from tofner.training import checkpoint, hub  # with torch
 
         uri = self.uri("model")
-        if storage.is_s3(uri) or Path(uri).is_dir():
+        if storage.is_place(uri):
             return checkpoint.check(self.fetch(uri, require_index=False))
         return checkpoint.check(hub.fetch(uri))
 
@@ -77,5 +77,5 @@ class Work:
         return Keep(self.stage, self.scratch / "trainer", self.state)
 
     def fetch(self, uri: str, require_index: bool = True) -> Path:
-        place = self.scratch / "inputs" / hashlib.sha256(uri.encode()).hexdigest()[:16]
-        return storage.fetch_folder(uri, place, require_index=require_index)
+        """A folder on this machine: of `$TOFNER_CACHE`, which stages may share, else of this one's scratch."""
+        return fetch(uri, cache_folder(self.scratch / "inputs"), require_index=require_index)

@@ -19,7 +19,7 @@ from tofner.storage.pointers import PointerMoved, move_pointer, read_pointer
 from tofner.storage.server import BUCKET, LocalStore
 from tofner.storage.streams import open_read
 from tofner.storage.transfer import Progress
-from tofner.storage.uri import absolute, is_s3, join
+from tofner.storage.uri import absolute, is_place, is_s3, join
 
 __all__ = [
     "BUCKET",
@@ -37,6 +37,7 @@ __all__ = [
     "fetch_folder",
     "file_sha256",
     "folder_index",
+    "is_place",
     "is_s3",
     "join",
     "list_files",

@@ -19,6 +19,14 @@ def is_s3(uri: str) -> bool:
     return bool(mark) and scheme == "s3"
 
 
+def is_place(uri: str) -> bool:
+    """Whether `uri` is an address: in S3, or of a local file or folder that is there; not the name of a model in a hub.
+
+    Raises as `is_s3`.
+    """
+    return is_s3(uri) or Path(uri).exists()
+
+
 def join(uri: str, *parts: str) -> str:
     """The URI of something inside the folder `uri`.
 

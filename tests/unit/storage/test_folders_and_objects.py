@@ -541,3 +541,13 @@ def test_an_unwritable_place_is_told_at_once(tmp_path: Path) -> None:
         storage.check_writable(str(tmp_path / "file" / "below"))
     storage.check_writable(str(tmp_path / "new"))
     assert (tmp_path / "new" / ".tofner").is_file()
+
+
+def test_what_is_an_address_and_what_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "org").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    assert all(storage.is_place(uri) for uri in ("s3://bucket/key", "org", str(tmp_path), "file"))
+    assert not any(storage.is_place(uri) for uri in ("org/model@0123abc", "nowhere", str(tmp_path / "nowhere")))
+    with pytest.raises(BadInput):
+        storage.is_place("gs://bucket/key")

@@ -42,13 +42,7 @@ class ShardFile:
 
     def __init__(self, uri: str, scratch: str, file: InputFile, written: Format, compression: Compression) -> None:
         self.uri = uri
-        self.local = not storage.is_s3(uri)
-        folder = Path(scratch) if self.local else None
-        if folder:
-            folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix="shard-", dir=folder)
-        self.path = Path(name)
-        self.raw = os.fdopen(handle, "wb")
+        self.raw, self.path = _scratch_file(uri, scratch)
         self.output: Output
         self.stream: BinaryIO = self.raw
         if written == "parquet":
@@ -80,15 +74,20 @@ class ShardFile:
         self.path.unlink(missing_ok=True)
 
 
-def join_outputs(parts: Sequence[str], uri: str, scratch: str, written: Format, compression: Compression) -> None:
-    """One file out of the shards' outputs, in order."""
+def _scratch_file(uri: str, scratch: str) -> tuple[BinaryIO, Path]:
+    """A new file to write what will be `uri`: on its file system, or the system's scratch for an object."""
     folder = None if storage.is_s3(uri) else Path(scratch)
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix="join-", dir=folder)
-    path = Path(name)
+    handle, name = tempfile.mkstemp(prefix="making-", dir=folder)
+    return os.fdopen(handle, "wb"), Path(name)
+
+
+def join_outputs(parts: Sequence[str], uri: str, scratch: str, written: Format, compression: Compression) -> None:
+    """One file out of the shards' outputs, in order."""
+    raw, path = _scratch_file(uri, scratch)
     try:
-        with os.fdopen(handle, "wb") as target:
+        with raw as target:
             if written == "parquet":
                 from tofner.tagging.formats.parquet import join_parquet
 

@@ -13,7 +13,6 @@ the two makes the shard be done again, with the same bytes.
 
 import contextlib
 import json
-import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -97,8 +96,5 @@ def to_jsonl(rows: Sequence[dict[str, Any]]) -> bytes:
 
 def remove(folder: str) -> None:
     """Delete scratch or parts of a finished job; what cannot be deleted does no harm and stays."""
-    if not storage.is_s3(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    with contextlib.suppress(TofnerError):
+    with contextlib.suppress(TofnerError, OSError):
         storage.remove_folder(folder)

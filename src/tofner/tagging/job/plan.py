@@ -63,7 +63,7 @@ class Job:
         storage.is_s3(output)  # refuses unknown schemes
         output = output.rstrip("/") or output
         output_format, compression = format_of(output)
-        is_file = output_format is not None and not (not storage.is_s3(output) and Path(output).is_dir())
+        is_file = output_format is not None and not Path(output).is_dir()
         files = find_inputs(input, settings.format)
         _refuse_overlap(files, output)
         wanted = output_format if is_file else None
@@ -101,11 +101,8 @@ class Job:
 
 def _refuse_overlap(files: list[InputFile], output: str) -> None:
     """An output must not be an input: tagging would read what it writes."""
-    inside = [file.uri for file in files if file.uri == output or _real(file.uri).startswith(_real(output) + "/")]
+    place = storage.absolute(output)
+    inside = [file.uri for file in files if file.uri == output or storage.absolute(file.uri).startswith(f"{place}/")]
     if inside:
         found = f"the input {inside[0]}"
         raise BadData(Problem(output, found, "an output outside the input", "choose another output folder"))
-
-
-def _real(uri: str) -> str:
-    return uri if storage.is_s3(uri) else str(Path(uri).resolve())
