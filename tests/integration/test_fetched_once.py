@@ -139,7 +139,7 @@ def test_a_plain_prefix_is_known_by_its_files(prefix: str, fetches: Fetches, tmp
     storage.write_bytes(storage.join(uri, "config.json"), b"[]")
     second = fetch(uri, tmp_path / "cache", require_index=False)
     assert contents(second) == {"config.json": b"[]"}
-    with pytest.raises(BadInput, match="no _index.json"):
+    with pytest.raises(BadInput, match=r"no _index\.json"):
         fetch(uri, tmp_path / "cache")
 
 
