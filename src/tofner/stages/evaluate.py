@@ -21,7 +21,7 @@ def run(config: EvaluateConfig, work: Work) -> Report:
     folder = work.folder("model")
     model, labels, about = checkpoint.load_trained_tagger(folder)
     model.to(checkpoint.device())
-    test = cap(read_ner(work.folder("gold") / "target_test.parquet"), settings.max_examples, config.seed)
+    test = list(cap(read_ner(work.folder("gold") / "target_test.parquet"), settings.max_examples, config.seed))
     words, gold = [s.tokens for s in test], [s.tags or [] for s in test]
     sizes = (about["max_pieces"], about["overlap_pieces"])
     found = predict_tags(model, checkpoint.piece_encoder(folder), words, labels, *sizes, settings.batch_size)

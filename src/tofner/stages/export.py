@@ -37,7 +37,7 @@ def run(config: ExportConfig, work: Work) -> Report:
     model, labels, about = checkpoint.load_trained_tagger(folder)
     path = work.output / ARTIFACTS["fp32"]
     export(model, path, settings.opset)
-    text = cap(read_text(corpora / "target_text.parquet"), settings.text_sentences, config.seed)
+    text = list(cap(read_text(corpora / "target_text.parquet"), settings.text_sentences, config.seed))
     sizes = (about["max_pieces"], about["overlap_pieces"])
     windows, _ = tag_windows(checkpoint.piece_encoder(folder), [s.tokens for s in text], *sizes)
     found = check_parity(model, path, windows, settings.tolerance)
@@ -48,7 +48,7 @@ def run(config: ExportConfig, work: Work) -> Report:
     report.counts = {"sentences": len(text), "words": int(found["words"]), "labels": len(labels)}
     report.counts["onnx_bytes"] = path.stat().st_size
     if settings.int8:
-        dev = cap(read_ner(corpora / "source_ner_dev.parquet"), settings.int8_dev_sentences, config.seed)
+        dev = list(cap(read_ner(corpora / "source_ner_dev.parquet"), settings.int8_dev_sentences, config.seed))
         _add_int8(work.output, windows, input_names(model), dev, settings, report)
     report.details = {"tagger": json.dumps(about)}
     return report

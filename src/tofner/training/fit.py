@@ -4,12 +4,13 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments, enable_full_determinism
 from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.utils import logging
 
 from tofner.errors import BadData, Problem
@@ -134,6 +135,13 @@ class _ScoringTrainer(Trainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
+        """The Trainer's own sampler by length, which would else build every example to see how long it is."""
+        examples = cast("Examples", self.train_dataset if train_dataset is None else train_dataset)
+        lengths = None if examples.lengths is None else list(examples.lengths)
+        together = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return LengthGroupedSampler(together, dataset=examples, lengths=lengths, model_input_name="input_ids")
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None:

@@ -246,6 +246,40 @@ def test_the_order_of_examples_is_the_seeds(tmp_path: Path) -> None:
         assert sorted(chain(*rows)) == list(range(1, SIZE + 1))
 
 
+class Lengths(nn.Module):
+    """Notes how many pieces each example of a batch has."""
+
+    base_model_prefix = "encoder"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(1, 1)
+        self.batches: list[list[int]] = []
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        self.batches.append(attention_mask.sum(1).tolist())
+        return {"loss": self.head(input_ids.float().mean().reshape(1)).square().sum()}
+
+
+def test_batches_hold_examples_of_like_length(tmp_path: Path) -> None:
+    """Else most of a batch is padding; no example is built to see how long it is."""
+    sizes = [3, 40] * 200
+    built: list[int] = []
+
+    def make(i: int) -> Features:
+        built.append(i)
+        return {"input_ids": np.ones(sizes[i], np.int32)}
+
+    prepare_torch(1)
+    model = Lengths()
+    settings = Training(learning_rate=0.01, epochs=1, batch_size=4)
+    examples = Examples(len(sizes), make, sizes)
+    fit(model, examples, lambda b: pad(b, {}), lambda _: {"score": 0.0}, settings, keep_in(tmp_path), 1)
+    assert len(model.batches) == 100
+    assert sum(len(set(batch)) > 1 for batch in model.batches) <= 6  # one in each part that the sampler sorts
+    assert sorted(built) == list(range(len(sizes)))
+
+
 @pytest.mark.parametrize("script", [(0.2, 0.9, math.nan), (0.2, 0.1, math.nan)])
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path, script: tuple[float, ...]) -> None:
     whole = run_fit(tmp_path / "whole", script=(*script[:2], 0.05, 0.15))
