@@ -130,14 +130,14 @@ def load(path: str | Path, *allowed: Sequence[str]) -> "Dataset":
     if columns is None:
         raise BadData(Problem(str(path), "columns (" + ", ".join(found) + ")", f"columns {expected}"))
     try:
-        return Dataset.from_parquet(str(path), features=features(columns), cache_dir=cache_folder())
+        return Dataset.from_parquet(str(path), features=features(columns), cache_dir=cache_file("corpus"))
     except DatasetGenerationError as error:  # a damaged page, say
         raise broken(error.__cause__ or error) from error
 
 
-def cache_folder() -> str:
-    """A new folder for a file that `datasets` maps into memory; gone when this process ends."""
-    return str(_cache() / str(next(_number)))
+def cache_file(name: str) -> str:
+    """A new path for a file that is mapped into memory; gone when this process ends."""
+    return str(_cache() / f"{next(_number)}-{name}")
 
 
 _number = count()

@@ -4,17 +4,19 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from torch.utils.data import Dataset
 
-from tofner.corpora.corpus import cache_folder
-from tofner.corpora.lazy import picked
+from tofner.corpora.corpus import cache_file
+from tofner.corpora.lazy import in_chunks, picked
 
 T = TypeVar("T")
 
 Features = dict[str, np.ndarray]  # arrays of one example, all [pieces]
 ENCODED_TOGETHER = 1000  # sentences or questions
+WRITTEN_TOGETHER = 1000  # rows of features
 
 
 def cap(examples: Sequence[T], limit: int | None, seed: int) -> Sequence[T]:
@@ -61,19 +63,14 @@ class FeatureFile:
     def __init__(self, rows: Iterable[Features], columns: Sequence[str]) -> None:
         """Raises whatever `rows` raises."""
         import datasets
-        from datasets.exceptions import DatasetGenerationError
 
         kinds = datasets.Features({name: datasets.List(datasets.Value("int32")) for name in columns})
-        folder = cache_folder()
-        try:
-            # The fingerprint stands for the rows, which `datasets` would else pickle to name them.
-            made = datasets.Dataset.from_generator(
-                lambda: iter(rows), features=kinds, cache_dir=folder, fingerprint="features"
-            )
-        except DatasetGenerationError as error:
-            raise (error.__cause__ or error) from None
-        except ValueError:  # no row at all
-            made = datasets.Dataset.from_dict({name: [] for name in columns}, features=kinds)
+        path = cache_file("features.arrow")
+        with pa.OSFile(path, "wb") as file, pa.ipc.new_stream(file, kinds.arrow_schema) as writer:
+            for group in in_chunks(rows, WRITTEN_TOGETHER):
+                arrays = [_lists([row[name] for row in group]) for name in columns]
+                writer.write_batch(pa.record_batch(arrays, schema=kinds.arrow_schema))
+        made = datasets.Dataset.from_file(path)
         self._columns = {name: made.data.column(name) for name in columns}
         self.lengths: list[int] = pc.list_value_length(self._columns[columns[0]]).to_pylist()
 
@@ -82,3 +79,9 @@ class FeatureFile:
 
     def __getitem__(self, i: int) -> Features:
         return {name: column[i].values.to_numpy() for name, column in self._columns.items()}
+
+
+def _lists(rows: Sequence[np.ndarray]) -> pa.ListArray:
+    """Arrays of int32 as one Arrow array of lists."""
+    ends = np.cumsum([0, *(row.size for row in rows)], dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(np.concatenate(rows).astype(np.int32)))

@@ -102,6 +102,11 @@ def test_features_come_back_as_they_were(tmp_path: Path) -> None:
         assert all(found[name].dtype == np.int32 and (found[name] == row[name]).all() for name in row)
 
 
+def test_two_files_of_features_do_not_meet() -> None:
+    first, second = (FeatureFile(iter([{"input_ids": np.full(5, n, np.int32)}]), ("input_ids",)) for n in (1, 2))
+    assert (first[0]["input_ids"].tolist(), second[0]["input_ids"].tolist()) == ([1] * 5, [2] * 5)
+
+
 def test_no_feature_is_no_row() -> None:
     assert len(FeatureFile(iter([]), ("input_ids",))) == 0
 
