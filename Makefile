@@ -24,9 +24,10 @@ e2e: $(VENV)/dev.stamp ## slow tests and the whole pipeline
 ci: ## what the project's standing check runs
 	bash .ci/run
 
-lint: $(VENV)/dev.stamp ## style and import order
+lint: $(VENV)/dev.stamp ## style, import order, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	PYTHONPATH=src $(BIN)/lint-imports --no-cache --no-logo
 
 types: $(VENV)/dev.stamp ## mypy --strict
 	$(BIN)/mypy

