@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from datasets import Dataset
 
 from tests.light import closure
 from tests.tiny_tagger import publish_tiny
@@ -117,13 +118,14 @@ def data(tmp_path: Path) -> Path:
     question = '{"id": "1", "question": "who?", "answers": [{"answer_start": 0, "text": "Ann"}]}'
     files = {
         "ner/news/train.conll": "Ann\tB-PER\nsmiled\tO\n",
-        "ner/news/dev.conll": "Bob\tB-PER\nleft\tO\n",
         "text/tweets/train.txt": "Ann is here .\n",
         "mrc/qa/train.json": '{"data": [{"paragraphs": [{"context": "Ann left.", "qas": [' + question + "]}]}]}",
     }
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
+    dev = {"tokens": [["Bob", "left"]], "ner_tags": [["B-PER", "O"]]}
+    Dataset.from_dict(dev).to_parquet(str(root / "ner/news/dev.parquet"))
     (tmp_path / "preset.yaml").write_text(PRESET, encoding="utf-8")
     return root
 

@@ -24,7 +24,8 @@ _SPACES = re.compile(" +")
 class ConllFile:
     """A read file.
 
-    `lines[i]` is the line of the first token of sentence `i`, and its token `t` stands on line `lines[i] + t`.
+    `lines[i]` is the line of the first token of sentence `i`, and its token `t` stands on line `lines[i] + t`; where a
+    sentence is one `row` of the file, `lines[i]` is that row and holds all its tokens.
     `repairs` lists the lines of sentences whose tags broke the scheme, with the number of tags mended. `spaced` counts
     tokens with white space inside, which tab-separated files can have; `c1_controls` those with U+0080 to U+009F.
     """
@@ -39,7 +40,12 @@ class ConllFile:
     repairs: list[tuple[int, int]] = field(default_factory=list)
     spaced: int = 0
     c1_controls: int = 0
+    rows: bool = False
     problems: Problems = field(default_factory=lambda: Problems(""))
+
+    def line_of(self, sentence: int, token: int) -> int:
+        """The line (or row) on which a token stands; both count from 0."""
+        return self.lines[sentence] + (0 if self.rows else token)
 
     @property
     def repaired_tags(self) -> int:
@@ -94,11 +100,11 @@ def parse(data: bytes, uri: str, encoding: Encoding = "auto", *, raw: bool = Fal
     if not file.sentences and not file.problems.count:
         file.problems.add("no sentence", "at least one", "give the split its data or leave the role out")
     if labels:
-        _convert(file, raw)
+        convert(file, raw)
     return file
 
 
-def sentence_id(uri: str, line: int) -> str:
+def sentence_id(uri: str, line: int | str) -> str:
     """`.../ner/wnut16/train.conll.gz`, line 17 -> `wnut16/train:17`: the same wherever the data root lies."""
     path = PurePosixPath(uri.replace("\\", "/"))
     return f"{path.parent.name}/{path.name.split('.')[0]}:{line}"
@@ -126,16 +132,28 @@ def _row(file: ConllFile, line: str, number: int, labels: bool) -> tuple[str, st
         problems.add("a carriage return inside the line", "line ends \\n or \\r\\n", fix, number)
     file.columns = file.columns or len(cells)
     token, tag = cells[0], cells[-1] if len(cells) > 1 else "O"
+    check_token(file, token, number)
+    if labels and len(cells) > 1:
+        tag = check_tag(file, tag, number)
+    return token, tag
+
+
+def check_token(file: ConllFile, token: str, number: int) -> None:
+    """Counts and reports what is odd about a token of line (or row) `number`."""
     if not token.strip():
-        problems.add("an empty token", "a word in the first column", "remove the line", number)
+        file.problems.add("an empty token", "a word in the first column", "remove the line", number)
     elif control := textfile.control_character(token):
         _control(file, token, control, number)
     file.spaced += " " in token or "\u00a0" in token
-    if labels and not is_tag(tag):
-        if len(cells) > 1:
-            problems.add(f"tag {_short(tag)}", "O, or B-, I-, E- or S- and a type", "mend the last column", number)
-        tag = "O"
-    return token, tag
+
+
+def check_tag(file: ConllFile, tag: str, number: int) -> str:
+    """The tag; O, and a problem, where it is none."""
+    if is_tag(tag):
+        return tag
+    expected = "O, or B-, I-, E- or S- and a type"
+    file.problems.add(f"tag {_short(tag)}", expected, "mend the last column", number)
+    return "O"
 
 
 def _control(file: ConllFile, token: str, control: str, number: int) -> None:
@@ -150,7 +168,7 @@ def _control(file: ConllFile, token: str, control: str, number: int) -> None:
     file.problems.add(f"control character {control} in {_short(token)}", "printable text", fix, number)
 
 
-def _convert(file: ConllFile, raw: bool) -> None:
+def convert(file: ConllFile, raw: bool = False) -> None:
     """Detect the scheme; turn the tags into BIO2 unless `raw`."""
     file.scheme = detect_scheme(sentence.tags or [] for sentence in file.sentences)
     for sentence, line in zip(file.sentences, file.lines, strict=True):

@@ -11,7 +11,7 @@ D_s,nm, source NER as MRC, is made where it is used, by the mrc stage. A file th
 
 from collections.abc import Iterable, Sequence
 
-from tofner.corpora import conll, data_root, plain, squad
+from tofner.corpora import data_root, read
 from tofner.corpora.corpus import write_mrc, write_ner, write_text
 from tofner.corpora.data_root import Kind
 from tofner.corpora.examples import MrcExample, Sentence
@@ -65,7 +65,7 @@ def read_labelled(
     """
     sentences: list[Sentence] = []
     for split in splits:
-        file = conll.read(_place(root, "ner", split))
+        file = read.read_labelled(_place(root, "ner", split))
         mapped = map_types(file.sentences, label_map, types)
         if mapped.unknown:
             raise BadData(
@@ -87,7 +87,7 @@ def _ner(root: str, splits: Iterable[str], config: PrepareConfig, report: Report
 def _words(root: str, splits: Iterable[str], report: Report) -> list[Sentence]:
     sentences: list[Sentence] = []
     for split in splits:
-        file = plain.read(_place(root, "text", split))
+        file = read.read_text(_place(root, "text", split))
         _count(report, "blank_lines", file.blank_lines)
         sentences += file.sentences
     return sentences
@@ -96,7 +96,7 @@ def _words(root: str, splits: Iterable[str], report: Report) -> list[Sentence]:
 def _questions(root: str, splits: Iterable[str], report: Report) -> list[MrcExample]:
     examples: list[MrcExample] = []
     for split in splits:
-        file = squad.read(_place(root, "mrc", split))
+        file = read.read_questions(_place(root, "mrc", split))
         _count(report, "widened_answers", file.widened)
         _count(report, "merged_answers", file.merged)
         examples += file.examples
