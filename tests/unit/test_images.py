@@ -273,8 +273,10 @@ needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kube
 @needs_validator
 def test_manifests_are_valid() -> None:
     for path in sorted((ROOT / "k8s").rglob("*.yaml")):
+        if path.name == "nightly.yaml":
+            continue  # a patch
         for document in documents(path.read_text(encoding="utf-8")):
-            if not document["apiVersion"].startswith("kustomize.config.k8s.io/") and "kind" in document:
+            if "kind" in document and not document["apiVersion"].startswith("kustomize.config.k8s.io/"):
                 assert not problems(document), f"{path.relative_to(ROOT)}: {problems(document)}"
 
 
