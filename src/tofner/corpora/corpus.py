@@ -130,6 +130,8 @@ def load(path: str | Path, *allowed: Sequence[str]) -> "Dataset":
     if columns is None:
         raise BadData(Problem(str(path), "columns (" + ", ".join(found) + ")", f"columns {expected}"))
     try:
+        if not pq.read_metadata(path).num_rows:  # `datasets` refuses a file without rows
+            return Dataset(pq.read_table(path).cast(features(columns).arrow_schema))
         return Dataset.from_parquet(str(path), features=features(columns), cache_dir=cache_file("corpus"))
     except DatasetGenerationError as error:  # a damaged page, say
         raise broken(error.__cause__ or error) from error
