@@ -35,7 +35,7 @@ def run(config: MlmConfig, work: Work) -> Report:
     vocabulary = model.config.vocab_size
     examples, counts = mask_examples(encoder, sentences, settings, vocabulary, config.seed, settings.maskings)
     dev_examples, _ = mask_examples(encoder, dev, settings, vocabulary, config.seed + 1, 1)
-    metrics = fit(
+    fitted = fit(
         predict_only_masked(model),
         examples,
         lambda batch: pad(batch, {"labels": IGNORED}),
@@ -48,4 +48,4 @@ def run(config: MlmConfig, work: Work) -> Report:
     checkpoint.save(model, folder, work.output)
     counts.update(target_sentences=len(target), source_sentences=len(source), dev_sentences=len(dev))
     notes = ["the encoder came without an MLM head: a new one was warmed up first"] if fresh_head else []
-    return Report(metrics=metrics, counts=counts, notes=notes)
+    return Report(fitted.metrics, counts, notes=notes, details={"training": fitted.history})

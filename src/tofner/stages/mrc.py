@@ -45,15 +45,15 @@ def run(config: MrcConfig, work: Work) -> Report:
     def score(m: SpanExtractor) -> dict[str, float]:
         return score_answers(predict_answers(m, encoder, dev, settings), dev)
 
-    metrics = fit(model, examples, collate, score, settings, work.keep, config.seed)  # type: ignore[arg-type]
+    fitted = fit(model, examples, collate, score, settings, work.keep, config.seed)  # type: ignore[arg-type]
     target_dev = cap(_read(corpora, "target_mrc_dev"), settings.max_dev_examples, config.seed)
     if target_dev:  # shown, never used to choose
         found = score_answers(predict_answers(model.eval(), encoder, target_dev, settings), target_dev)
-        metrics["target_dev_f1"] = found["f1"]
+        fitted.metrics["target_dev_f1"] = found["f1"]
     checkpoint.save(model.encoder, folder, work.output)
     save_heads(model, work.output)
     counts.update({f"{name}_examples": len(part) for name, part in drawn.items()}, dev_examples=len(dev))
-    return Report(metrics=metrics, counts=counts)
+    return Report(fitted.metrics, counts, details={"training": fitted.history})
 
 
 def _training_parts(config: MrcConfig, work: Work, corpora: Path) -> dict[str, list[MrcExample]]:

@@ -42,12 +42,13 @@ def run(config: NerConfig, work: Work) -> Report:
             **{f"dev_{name}": scores["micro"][name] for name in ("f1", "precision", "recall")},
         }
 
-    metrics = fit(
+    fitted = fit(
         model, examples, lambda batch: pad(batch, {"labels": IGNORED}), score, settings, work.keep, config.seed
     )
     checkpoint.save(model, folder, work.output)
     checkpoint.save_tagger_files(work.output, config.labels, settings)
-    return Report(metrics=metrics, counts={**counts, **windows, "dev_sentences": len(dev)})
+    counts = {**counts, **windows, "dev_sentences": len(dev)}
+    return Report(fitted.metrics, counts, details={"training": fitted.history})
 
 
 def _training_sentences(config: NerConfig, work: Work) -> tuple[list[Sentence], dict[str, int]]:
