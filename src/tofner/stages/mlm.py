@@ -2,7 +2,7 @@
 
 from tofner.corpora.corpus import read_text
 from tofner.stages.config import MlmConfig
-from tofner.stages.work import Report, Work
+from tofner.stages.work import Report, Work, told_epochs
 from tofner.training import checkpoint
 from tofner.training.batches import cap, pad
 from tofner.training.fit import fit, prepare_torch
@@ -48,4 +48,5 @@ def run(config: MlmConfig, work: Work) -> Report:
     checkpoint.save(model, folder, work.output)
     counts.update(target_sentences=len(target), source_sentences=len(source), dev_sentences=len(dev))
     notes = ["the encoder came without an MLM head: a new one was warmed up first"] if fresh_head else []
-    return Report(fitted.metrics, counts, notes=notes, details={"training": fitted.history})
+    summary = f"loss {fitted.metrics['loss']:.4f} on held-out text, {told_epochs(fitted.metrics)}"
+    return Report(fitted.metrics, counts, notes=notes, details={"training": fitted.history}, summary=summary)

@@ -7,7 +7,7 @@ from tofner.corpora.corpus import read_ner
 from tofner.corpora.examples import Sentence
 from tofner.settings import PseudoNer
 from tofner.stages.config import NerConfig
-from tofner.stages.work import Report, Work
+from tofner.stages.work import Report, Work, told_epochs
 from tofner.training import checkpoint
 from tofner.training.batches import cap, pad
 from tofner.training.fit import fit, prepare_torch
@@ -48,7 +48,8 @@ def run(config: NerConfig, work: Work) -> Report:
     checkpoint.save(model, folder, work.output)
     checkpoint.save_tagger_files(work.output, config.labels, settings)
     counts = {**counts, **windows, "dev_sentences": len(dev)}
-    return Report(fitted.metrics, counts, details={"training": fitted.history})
+    summary = f"F1 {100 * fitted.metrics['dev_f1']:.2f} on the source dev, {told_epochs(fitted.metrics)}"
+    return Report(fitted.metrics, counts, details={"training": fitted.history}, summary=summary)
 
 
 def _training_sentences(config: NerConfig, work: Work) -> tuple[list[Sentence], dict[str, int]]:
