@@ -82,7 +82,7 @@ class Setup:
         if planned.use_pseudo:
             labels = do("pseudo_label", "pseudo_label", corpora=corpora, model=model)
             model = do("pseudo_ner", "ner", "pseudo_ner", corpora=corpora, model=model, pseudo=labels, head=model)
-            labels = do("label_1", "pseudo_label", corpora=corpora, model=model)
+            labels = do("label_1", "pseudo_label", corpora=corpora, model=model, earlier=labels)
             head = do("loop_mrc", "mrc", "loop_mrc", corpora=corpora, model=model, pseudo=labels, head=head)
             model = do("loop_ner", "ner", "loop_ner", corpora=corpora, model=head, pseudo=labels, head=model)
         scores = do("evaluate", "evaluate", gold=gold, model=model)
