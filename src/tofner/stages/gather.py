@@ -28,7 +28,7 @@ def verdict(rows: Sequence[Row], final: dict[str, Any], test: Sequence[str]) -> 
         than = "as much as" if abs(gain) < 0.005 else f"{abs(gain):.2f} {'more' if gain > 0 else 'less'} than"
         words += f", {than} the first one, {scored[0]['name']}"
         best = max(scored, key=lambda row: float(row["f1"]))
-        if best["f1"] > final["metrics"]["f1"]:
+        if best["f1"] > final["metrics"]["f1"] and best is not scored[0]:
             words += f"; {best['name']} had been better with {100 * best['f1']:.2f}"
     return words + "."
 
