@@ -267,7 +267,12 @@ CODE = {
     "stages/mrc.py": {"mrc", "loop_mrc"},
     "stages/ner.py": {"ner", "pseudo_ner", "loop_ner"},
     "stages/pseudo_label.py": {"pseudo_label", "label_1"},
+    "stages/sets.py": {"prepare", "gold"},
+    "stages/sentences.py": {"pseudo_label", "label_1", "evaluate"},
+    "stages/gather.py": {"report"},
     "stages/pages/templates/report.html.j2": {"report", "publish"},
+    "stages/pages/curves.py": {"report", "publish"},
+    "stages/pages/lines.py": set(),  # what is told in the log
     "stages/pages/render.py": {"report", "publish"},
     "training/mlm.py": {"mlm"},
     "training/fit.py": {"mlm", "mrc", "loop_mrc", "ner", "pseudo_ner", "loop_ner"},

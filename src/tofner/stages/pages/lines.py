@@ -3,7 +3,7 @@
 The log holds numbers and names alone, and no sentence of any corpus: those stand in the pages of the run's report.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 MOST_POINTS = 8  # of a curve
@@ -109,7 +109,7 @@ def _sizes(sizes: dict[str, int]) -> list[str]:
 
 
 # Part of a report's details -> its lines; in the order in which they are told. `examples` and `errors` are sentences.
-PARTS = {
+PARTS: dict[str, Callable[[Any], list[str]]] = {
     "sets": _sets,
     "overlaps": _overlaps,
     "training": _training,

@@ -79,7 +79,8 @@ def marked(tokens: list[str], spans: list[list[Any]], scores: list[float] | None
     """
     runs: list[tuple[list[str], str, float | None]] = []
     at = 0
-    for (start, end, type_), score in sorted(zip(spans, scores or [None] * len(spans), strict=True)):
+    given: list[float | None] = [None] * len(spans) if scores is None else [*scores]
+    for (start, end, type_), score in sorted(zip(spans, given, strict=True), key=lambda pair: pair[0]):
         runs += [(tokens[at:start], "", None), (tokens[start:end], type_, score)]
         at = end
     runs.append((tokens[at:], "", None))
