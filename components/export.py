@@ -12,7 +12,7 @@ def export(
     settings: str,
     store: str,
 ) -> str:
-    """ONNX model of the tagger, compared with the checkpoint on three shapes and on real text; int8 where it keeps its F1.
+    """ONNX model of the tagger, compared with the checkpoint on three shapes and real text; int8 where it keeps its F1.
 
     Args:
         corpora: folder of prepared corpora.

@@ -31,9 +31,7 @@ def test_every_component_is_told_with_all_that_it_takes_and_gives(monkeypatch: p
     for component in module.COMPONENTS:
         function = component.pipeline_func if hasattr(component, "pipeline_func") else component.python_func
         section = module.section(component)
-        rows = [
-            line.split("|")[2].strip(" `") for line in section.splitlines() if line.startswith(("| input", "| art"))
-        ]
-        assert rows and set(rows) == set(inspect.signature(function).parameters)  # noqa: PT018
+        rows = [line.split("|") for line in section.splitlines() if line.startswith(("| input", "| artifact"))]
+        assert {cells[2].strip(" `") for cells in rows} == set(inspect.signature(function).parameters)
         first = " ".join(inspect.getdoc(function).partition("\n\n")[0].split())  # type: ignore[union-attr]
         assert section.splitlines()[3] == first

@@ -215,6 +215,38 @@ def test_reported_scores_are_those_of_the_predictions(run: Run) -> None:
         assert task.said()["counts"]["sentences"] == len(truth)
 
 
+def test_the_report_gathers_what_every_stage_said(run: Run) -> None:
+    told = run.of("report")[0].said("run.json")
+    training = [task for task in run.tasks if task.name in ("mlm", "mrc", "ner")]
+    names = ["mlm", "mrc", "ner", "pseudo_ner", "mrc 1", "ner 1"]
+    assert [one["name"] for one in told["curves"]] == names
+    for one, task in zip(told["curves"], training, strict=True):
+        assert one["loss"] == task.said()["details"]["training"]["loss"] != []
+        assert len(one["score"]) == task.said()["metrics"]["epochs"]
+    parts = [task.said()["details"]["sets"] for task in (run.of("prepare")[0], run.of("gold")[0])]
+    assert told["sets"] == [*parts[0], *parts[1]]
+    seconds = sum(round(task.said()["seconds"], 1) for task in run.tasks if task.name not in ("report", "publish"))
+    assert told["seconds"] == pytest.approx(seconds)
+    assert len(told["times"]) == len(run.tasks) - 2
+    f1 = run.of("evaluate")[-1].said()["metrics"]["f1"]
+    assert f"F1 {100 * f1:.2f} on tgt/test" in told["verdict"] == run.of("report")[0].said()["summary"]
+    assert list(run.of("report")[0].artifacts["metrics"].metadata) == ["f1", "f1_ner", "f1_ner_1", "f1_pseudo_ner"]
+
+
+def test_the_report_says_how_many_labels_changed(run: Run) -> None:
+    from tofner.corpora.corpus import read_ner
+
+    first, second = (read_ner(Path(task.result) / "pseudo_ner.parquet") for task in run.of("pseudo_label"))
+    changed = [x != y for a, b in zip(first, second, strict=True) for x, y in zip(a.tags, b.tags, strict=True)]  # type: ignore[arg-type]
+    told = run.of("report")[0].said("run.json")["labels"]
+    assert [one["name"] for one in told] == ["pseudo_label", "pseudo_label 1"]
+    assert [one["changed"] for one in told] == [None, sum(changed) / len(changed)]
+    assert 0 < sum(changed) < len(changed)
+    assert [sum(one["entities"].values()) for one in told] == [
+        sum(tag.startswith("B-") for one in part for tag in one.tags or []) for part in (first, second)
+    ]
+
+
 def test_what_was_published_is_the_last_tagger(run: Run) -> None:
     (task,) = run.of("publish")
     published, last = Path(task.returned), Path(run.of("ner")[-1].returned)

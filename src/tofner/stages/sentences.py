@@ -1,4 +1,4 @@
-"""Sentences for people to look at: pseudo-labels of all degrees of certainty, and wrong ones of the test with scores."""
+"""Sentences for people to look at: pseudo-labels of all degrees of certainty, and wrong ones of the test."""
 
 from collections.abc import Sequence
 from typing import Any

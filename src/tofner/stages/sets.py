@@ -1,7 +1,7 @@
 """What was read, a row a set, and which sets share sentences: for the reports of `prepare` and `gold`.
 
-A row is `part` (of the run), `set`, `sentences`, `words`, `entities` by type, `questions`, `answers`, and `mended`: what
-had to be repaired, widened, merged, skipped or dropped, by name, where it is not 0.
+A row is `part` (of the run), `set`, `sentences`, `words`, `entities` by type, `questions`, `answers`, and
+`mended`: what had to be repaired, widened, merged, skipped or dropped, by name, where it is not 0.
 """
 
 from collections import Counter

@@ -49,9 +49,8 @@ def test_labelled_sets_are_told_by_type(chain: Chain, part: str, name: str) -> N
 def test_the_test_set_is_told_by_gold_and_by_no_other(chain: Chain) -> None:
     (row,) = rows(chain.gold).values()
     assert (row["part"], row["set"], row["entities"]) == ("target_test", "tgt/test", entities("tgt/test"))
-    assert (
-        chain.gold.report["summary"] == f"{tiny.TEST} test sentences with {sum(entities('tgt/test').values())} entities"
-    )
+    total = sum(entities("tgt/test").values())
+    assert chain.gold.report["summary"] == f"{tiny.TEST} test sentences with {total} entities"
     assert not any("tgt/test" in key for key in rows(chain.prepare))
 
 
