@@ -53,9 +53,11 @@ types: $(VENV)/dev.stamp ## mypy --strict
 compile: $(VENV)/dev.stamp ## the graph as build/tof.yaml; REVISION and REGISTRY name the images
 	$(BIN)/tofner compile --out build --revision "$(REVISION)" --registry "$(REGISTRY)" $(ARGS)
 
-golden: $(VENV)/dev.stamp ## write tests/golden/*.yaml and surface.json, docs/pipeline.svg and docs/settings.md anew
+golden: $(VENV)/dev.stamp ## write tests/golden/*.yaml and surface.json, docs/pipeline.svg, docs/settings.md and docs/components.md anew
 	$(BIN)/python -m tofner_kubeflow.pipelines.compile
 	$(BIN)/python docs/make_settings.py
+	$(BIN)/python docs/make_components.py
+	$(BIN)/python docs/make_components.py
 	$(BIN)/python -m tests.golden.surface
 
 mutants: $(VENV)/dev.stamp ## break the code line by line and look whether its tests see it, an hour; ARGS='NAME' for some

@@ -6,7 +6,7 @@ from pathlib import Path
 from tofner.corpora.corpus import read_text
 from tofner.corpora.lazy import joined, mapped, picked
 from tofner.stages.config import MlmConfig
-from tofner.stages.work import Report, Work
+from tofner.stages.work import Report, Work, told_epochs
 from tofner.training import checkpoint
 from tofner.training.batches import cap, pad
 from tofner.training.fit import fit, prepare_torch
@@ -37,7 +37,7 @@ def run(config: MlmConfig, work: Work) -> Report:
     vocabulary = model.config.vocab_size
     examples, counts = mask_examples(encoder, sentences, settings, vocabulary, config.seed, settings.maskings)
     dev_examples, _ = mask_examples(encoder, dev, settings, vocabulary, config.seed + 1, 1)
-    metrics = fit(
+    fitted = fit(
         predict_only_masked(model),
         examples,
         lambda batch: pad(batch, {"labels": IGNORED}),
@@ -50,7 +50,8 @@ def run(config: MlmConfig, work: Work) -> Report:
     checkpoint.save(model, folder, work.output)
     counts.update(target_sentences=len(target), source_sentences=len(source), dev_sentences=len(dev))
     notes = ["the encoder came without an MLM head: a new one was warmed up first"] if fresh_head else []
-    return Report(metrics=metrics, counts=counts, notes=notes)
+    summary = f"loss {fitted.metrics['loss']:.4f} on held-out text, {told_epochs(fitted.metrics)}"
+    return Report(fitted.metrics, counts, notes=notes, details={"training": fitted.history}, summary=summary)
 
 
 def _words(folder: Path, name: str) -> Sequence[list[str]]:

@@ -13,7 +13,7 @@ from tofner.corpora.lazy import joined
 from tofner.corpora.ner_as_mrc import all_as_mrc
 from tofner.settings import LoopMrc
 from tofner.stages.config import MrcConfig
-from tofner.stages.work import Report, Work
+from tofner.stages.work import Report, Work, told_epochs
 from tofner.training import checkpoint
 from tofner.training.batches import cap
 from tofner.training.fit import fit, prepare_torch
@@ -47,15 +47,16 @@ def run(config: MrcConfig, work: Work) -> Report:
     def score(m: SpanExtractor) -> dict[str, float]:
         return score_answers(predict_answers(m, encoder, dev, settings), dev)
 
-    metrics = fit(model, examples, collate, score, settings, work.keep, config.seed)  # type: ignore[arg-type]
+    fitted = fit(model, examples, collate, score, settings, work.keep, config.seed)  # type: ignore[arg-type]
     target_dev = list(cap(_read(corpora, "target_mrc_dev"), settings.max_dev_examples, config.seed))
     if target_dev:  # shown, never used to choose
         found = score_answers(predict_answers(model.eval(), encoder, target_dev, settings), target_dev)
-        metrics["target_dev_f1"] = found["f1"]
+        fitted.metrics["target_dev_f1"] = found["f1"]
     checkpoint.save(model.encoder, folder, work.output)
     save_heads(model, work.output)
     counts.update({f"{name}_examples": len(part) for name, part in drawn.items()}, dev_examples=len(dev))
-    return Report(metrics=metrics, counts=counts)
+    summary = f"F1 {100 * fitted.metrics['f1']:.2f} on source dev questions, {told_epochs(fitted.metrics)}"
+    return Report(fitted.metrics, counts, details={"training": fitted.history}, summary=summary)
 
 
 def _training_parts(config: MrcConfig, work: Work, corpora: Path) -> dict[str, Sequence[MrcExample]]:

@@ -10,7 +10,7 @@ from tofner.corpora.examples import Sentence
 from tofner.corpora.lazy import joined, mapped
 from tofner.settings import PseudoNer
 from tofner.stages.config import NerConfig
-from tofner.stages.work import Report, Work
+from tofner.stages.work import Report, Work, told_epochs
 from tofner.training import checkpoint
 from tofner.training.batches import cap, pad
 from tofner.training.fit import fit, prepare_torch
@@ -45,12 +45,14 @@ def run(config: NerConfig, work: Work) -> Report:
             **{f"dev_{name}": scores["micro"][name] for name in ("f1", "precision", "recall")},
         }
 
-    metrics = fit(
+    fitted = fit(
         model, examples, lambda batch: pad(batch, {"labels": IGNORED}), score, settings, work.keep, config.seed
     )
     checkpoint.save(model, folder, work.output)
     checkpoint.save_tagger_files(work.output, config.labels, settings)
-    return Report(metrics=metrics, counts={**counts, **windows, "dev_sentences": len(dev)})
+    counts = {**counts, **windows, "dev_sentences": len(dev)}
+    summary = f"F1 {100 * fitted.metrics['dev_f1']:.2f} on the source dev, {told_epochs(fitted.metrics)}"
+    return Report(fitted.metrics, counts, details={"training": fitted.history}, summary=summary)
 
 
 def _training_sentences(config: NerConfig, work: Work) -> tuple[Sequence[Sentence], dict[str, int]]:
