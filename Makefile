@@ -5,12 +5,30 @@ BIN := $(VENV)/bin
 ARGS ?=
 REVISION ?= $(shell git describe --always --dirty 2>/dev/null || echo local)
 REGISTRY ?=
+# On Linux a plain pip takes torch's build for CUDA, 3.7 GB more than the one for CPUs. Named here, since the one for CPUs
+# lies elsewhere for everybody: an index, or a folder of wheels. It is installed first, and pip then leaves it alone.
+TORCH_INDEX ?=
+TORCH_WHEELS ?=
+#: TORCH_INDEX   URL of a package index to take torch alone from, for example one with a CPU build
+#: TORCH_WHEELS  folder with a wheel of torch, used before TORCH_INDEX
+#: ARGS          more arguments of the target's command
+#: PYTHON, VENV  the interpreter to make the environment with, and its folder
+#: REVISION, REGISTRY  tag and registry of the images
+
+TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+ifneq ($(TORCH_WHEELS),)
+INSTALL_TORCH := $(PIP) --no-deps --no-index --find-links "$(TORCH_WHEELS)" $(TORCH)
+else ifneq ($(TORCH_INDEX),)
+INSTALL_TORCH := $(PIP) --no-deps --index-url "$(TORCH_INDEX)" $(TORCH)
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e ci lint types compile golden bench-tag images clean
+.PHONY: help run test e2e ci lint types compile golden mutants compare bench-tag images clean
 
-help: ## list the targets
+help: ## list the targets, and the variables that they heed
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1	/' | expand -t 12
+	@echo; sed -n 's/^#: //p' $(MAKEFILE_LIST)
 
 run: $(VENV)/run.stamp ## the whole pipeline on this machine, on generated data; ARGS='--preset wnut16 --data ...' for more
 	$(BIN)/tofner run $(ARGS)
@@ -24,9 +42,10 @@ e2e: $(VENV)/dev.stamp ## slow tests and the whole pipeline
 ci: ## what the project's standing check runs
 	bash .ci/run
 
-lint: $(VENV)/dev.stamp ## style and import order
+lint: $(VENV)/dev.stamp ## style, import order, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	PYTHONPATH=src $(BIN)/lint-imports --no-cache --no-logo
 
 types: $(VENV)/dev.stamp ## mypy --strict
 	$(BIN)/mypy
@@ -34,10 +53,18 @@ types: $(VENV)/dev.stamp ## mypy --strict
 compile: $(VENV)/dev.stamp ## the graph as build/tof.yaml; REVISION and REGISTRY name the images
 	$(BIN)/tofner compile --out build --revision "$(REVISION)" --registry "$(REGISTRY)" $(ARGS)
 
-golden: $(VENV)/dev.stamp ## write tests/golden/*.yaml and surface.json, docs/pipeline.svg and docs/settings.md anew
+golden: $(VENV)/dev.stamp ## write tests/golden/*.yaml and surface.json, docs/pipeline.svg, docs/settings.md and docs/components.md anew
 	$(BIN)/python -m tofner_kubeflow.pipelines.compile
 	$(BIN)/python docs/make_settings.py
+	$(BIN)/python docs/make_components.py
+	$(BIN)/python docs/make_components.py
 	$(BIN)/python -m tests.golden.surface
+
+mutants: $(VENV)/dev.stamp ## break the code line by line and look whether its tests see it, an hour; ARGS='NAME' for some
+	$(BIN)/python tests/mutants/run.py $(ARGS)
+
+compare: $(VENV)/dev.stamp ## whether two commits train the same models; ARGS='A B'
+	$(BIN)/python tools/compare.py $(ARGS)
 
 bench-tag: $(VENV)/dev.stamp ## tagging speed
 	$(BIN)/python benchmarks/tag.py $(ARGS)
@@ -56,9 +83,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	$(INSTALL_TORCH)
+	$(PIP) -c constraints.txt -e '.[all]'
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(INSTALL_TORCH)
+	$(PIP) -c constraints.txt -e '.[dev]'
 	@touch $(VENV)/run.stamp $@

@@ -1,8 +1,11 @@
 """Fills the artifacts that the KFP run page shows from a stage's result.
 
 The data itself travels as URIs in string outputs. A Model artifact keeps the URI in its metadata and its file, not
-in `.uri`: KFP's launcher refuses an artifact URI outside the bucket of the pipeline root. Every artifact gets a file,
-since `kfp.local` takes a cache entry whose artifact has no file for lost and runs the stage again.
+in `.uri`: KFP's launcher refuses an artifact URI outside the bucket of the pipeline root. Every artifact gets a file
+that is not empty, since `kfp.local` takes a cache entry whose artifact has no file for lost and runs the stage again.
+
+A run has few of them, so that a person finds the right one: the confusion of each `evaluate`, metrics, Markdown and
+HTML of `report`, and the published model.
 """
 
 import json
@@ -29,20 +32,21 @@ def fill(
     markdown: Artifact | None = None,
     html: Artifact | None = None,
 ) -> None:
-    """Writes those artifacts that the component declares.
+    """Writes those artifacts that the component declares; `confusion` is a `kfp.dsl.ClassificationMetrics`.
 
-    `confusion` is a `kfp.dsl.ClassificationMetrics`; it stays empty where the stage gives no confusion matrix.
+    Raises:
+        ValueError: the stage gave nothing for one of them.
     """
     if model is not None:
-        model.metadata["uri"] = result.uri
-        _write(model, result.uri)
+        model.metadata.update(result.model)
+        _write(model, result.uri if result.model else "")
     if metrics is not None:
         metrics.metadata.update(result.metrics)
-        _write(metrics, json.dumps(result.metrics, indent=1))
+        _write(metrics, json.dumps(result.metrics, indent=1) if result.metrics else "")
     if confusion is not None:
         if result.confusion:
             confusion.log_confusion_matrix(result.confusion["labels"], result.confusion["matrix"])
-        _write(confusion, json.dumps(result.confusion))
+        _write(confusion, json.dumps(result.confusion) if result.confusion else "")
     if markdown is not None:
         _write(markdown, result.markdown)
     if html is not None:
@@ -50,6 +54,8 @@ def fill(
 
 
 def _write(artifact: Artifact, text: str) -> None:
+    if not text.strip():
+        raise ValueError(f"the stage gave nothing for {Path(artifact.path).name}")
     path = Path(artifact.path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

@@ -13,9 +13,7 @@ def evaluate(
     model: str,
     settings: str,
     store: str,
-    metrics: dsl.Output[dsl.Metrics],
     confusion: dsl.Output[dsl.ClassificationMetrics],
-    markdown: dsl.Output[dsl.Markdown],
     earlier: str = "",
 ) -> NamedTuple("Scored", [("uri", str), ("scores", str)]):  # type: ignore[valid-type]
     """Strict BIO2 scores of a tagger on the target test (Algorithm 1, line 20).
@@ -25,9 +23,7 @@ def evaluate(
         model: tagger.
         settings: the stage's settings as canonical JSON, with code revision and seed.
         store: where results go, `s3://bucket/prefix`.
-        metrics: micro, macro and per-type precision, recall and F1.
-        confusion: entities by true and found type.
-        markdown: the scores as tables, with wrong sentences.
+        confusion: entities with equal ends by true (rows) and found type; `none` has no counterpart.
         earlier: URIs of the scores before this one, separated by spaces.
 
     Returns:
@@ -37,5 +33,5 @@ def evaluate(
     from tofner_kubeflow.components.artifacts import fill
 
     result = execute("evaluate", store, settings, {"gold": gold, "model": model})
-    fill(result, metrics=metrics, confusion=confusion, markdown=markdown)
+    fill(result, confusion=confusion)
     return result.uri, f"{earlier} {result.uri}".strip()

@@ -8,8 +8,8 @@ from tofner_kubeflow.components.images import TRAINER
 
 
 @dsl.component(base_image=TRAINER, install_kfp_package=False)
-def keep(model: str, scores: str = "", head: str = "") -> NamedTuple(  # type: ignore[valid-type]
-    "Kept", [("model", str), ("scores", str), ("head", str)]
+def keep(model: str, scores: str = "", head: str = "", labels: str = "") -> NamedTuple(  # type: ignore[valid-type]
+    "Kept", [("model", str), ("scores", str), ("head", str), ("labels", str)]
 ):
     """Stands in for a skipped stage or round: passes on what the stages before it made, in seconds and without a GPU.
 
@@ -17,8 +17,9 @@ def keep(model: str, scores: str = "", head: str = "") -> NamedTuple(  # type: i
         model: checkpoint so far.
         scores: scores so far.
         head: last MRC checkpoint, empty when there is none.
+        labels: last pseudo-labels, empty when there are none.
 
     Returns:
-        The three inputs.
+        The four inputs.
     """
-    return model, scores, head
+    return model, scores, head, labels

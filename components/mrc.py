@@ -11,8 +11,6 @@ def mrc(
     model: str,
     settings: str,
     store: str,
-    trained: dsl.Output[dsl.Model],
-    metrics: dsl.Output[dsl.Metrics],
     pseudo: str = "",
     head: str = "",
 ) -> str:
@@ -23,8 +21,6 @@ def mrc(
         model: checkpoint to start from, or a Hub id, folder or `s3://` prefix of an encoder.
         settings: the stage's settings as canonical JSON, with code revision and seed.
         store: where results go, `s3://bucket/prefix`.
-        trained: the MRC checkpoint.
-        metrics: losses, dev scores and times.
         pseudo: folder of pseudo-labelled target sentences; in the rounds only.
         head: the last MRC checkpoint, whose heads may be carried on; in the rounds only.
 
@@ -32,8 +28,5 @@ def mrc(
         URI of the MRC checkpoint.
     """
     from tofner.stages import execute
-    from tofner_kubeflow.components.artifacts import fill
 
-    result = execute("mrc", store, settings, {"corpora": corpora, "model": model, "pseudo": pseudo, "head": head})
-    fill(result, model=trained, metrics=metrics)
-    return result.uri
+    return execute("mrc", store, settings, {"corpora": corpora, "model": model, "pseudo": pseudo, "head": head}).uri

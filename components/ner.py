@@ -11,8 +11,6 @@ def ner(
     model: str,
     settings: str,
     store: str,
-    trained: dsl.Output[dsl.Model],
-    metrics: dsl.Output[dsl.Metrics],
     pseudo: str = "",
     head: str = "",
 ) -> str:
@@ -23,8 +21,6 @@ def ner(
         model: checkpoint to start from, or a Hub id, folder or `s3://` prefix of an encoder.
         settings: the stage's settings as canonical JSON, with code revision and seed.
         store: where results go, `s3://bucket/prefix`.
-        trained: the tagger.
-        metrics: losses, source dev scores and times.
         pseudo: folder of pseudo-labelled target sentences; empty for the labelled source (line 6).
         head: the last tagger, whose head may be carried on.
 
@@ -32,8 +28,5 @@ def ner(
         URI of the tagger.
     """
     from tofner.stages import execute
-    from tofner_kubeflow.components.artifacts import fill
 
-    result = execute("ner", store, settings, {"corpora": corpora, "model": model, "pseudo": pseudo, "head": head})
-    fill(result, model=trained, metrics=metrics)
-    return result.uri
+    return execute("ner", store, settings, {"corpora": corpora, "model": model, "pseudo": pseudo, "head": head}).uri

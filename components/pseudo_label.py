@@ -11,8 +11,7 @@ def pseudo_label(
     model: str,
     settings: str,
     store: str,
-    metrics: dsl.Output[dsl.Metrics],
-    markdown: dsl.Output[dsl.Markdown],
+    earlier: str = "",
 ) -> str:
     """Labels the unlabelled target text with the tagger so far (Algorithm 1, lines 7, 10 and 17).
 
@@ -21,15 +20,12 @@ def pseudo_label(
         model: tagger.
         settings: the stage's settings as canonical JSON, with code revision and seed.
         store: where results go, `s3://bucket/prefix`.
-        metrics: counts of sentences and entities kept and dropped.
-        markdown: examples.
+        earlier: labels of the round before; says how many words changed and changes none. Empty where there is none.
 
     Returns:
         URI of the pseudo-labelled sentences.
     """
     from tofner.stages import execute
-    from tofner_kubeflow.components.artifacts import fill
 
-    result = execute("pseudo_label", store, settings, {"corpora": corpora, "model": model})
-    fill(result, metrics=metrics, markdown=markdown)
-    return result.uri
+    inputs = {"corpora": corpora, "model": model, "earlier": earlier}
+    return execute("pseudo_label", store, settings, inputs).uri

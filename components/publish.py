@@ -12,8 +12,7 @@ def publish(
     report: str,
     settings: str,
     store: str,
-    trained: dsl.Output[dsl.Model],
-    metrics: dsl.Output[dsl.Metrics],
+    tagger: dsl.Output[dsl.Model],
 ) -> str:
     """Puts model, tokenizer, labels, reports and model card in the bucket as one version, whole or not at all.
 
@@ -23,8 +22,7 @@ def publish(
         report: report of the run.
         settings: the stage's settings as canonical JSON, with code revision and seed.
         store: where results go, `s3://bucket/prefix`.
-        trained: the published version.
-        metrics: sizes.
+        tagger: the published version; metadata uri, name, version, f1, bytes, encoder.
 
     Returns:
         URI of the published version.
@@ -33,5 +31,5 @@ def publish(
     from tofner_kubeflow.components.artifacts import fill
 
     result = execute("publish", store, settings, {"export": export, "model": model, "report": report})
-    fill(result, model=trained, metrics=metrics)
+    fill(result, model=tagger)
     return result.uri

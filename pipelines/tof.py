@@ -124,13 +124,21 @@ def make(cluster: Cluster) -> Any:
             off = skip("line 9: skipped", model=theta_ner, scores=scores)
         theta_ner = dsl.OneOf(h, off["model"])
         scores = dsl.OneOf(scored, off["scores"])
+        earlier = dsl.OneOf(labels, off["labels"])  # for the share of labels that changed, told by the next round
 
         # 12: for i = 1 -> T do
         for i in range(1, MAX_ITERATIONS + 1):
             with dsl.If(todo["iterations"] >= i, f"round-{i}"):
                 # 10-11, or 17-18 of the round before: label D_t,no with h; `mrc` reads the labels as pseudo-MRC.
                 # Labels of the last round would serve nothing, so a round begins with labelling instead of ending so.
-                labels = gpu(pseudo_label, "pseudo_label", f"round {i}: label", corpora=corpora, model=theta_ner)
+                labels = gpu(
+                    pseudo_label,
+                    "pseudo_label",
+                    f"round {i}: label",
+                    corpora=corpora,
+                    model=theta_ner,
+                    earlier=earlier,
+                )
                 # 13-14: theta_mrc^(i) = theta_ner^(i-1); fine-tune g on {D_t,m, pseudo-MRC}
                 g = gpu(
                     mrc, "loop_mrc", f"round {i}: mrc", corpora=corpora, model=theta_ner, pseudo=labels, head=g_head
@@ -139,10 +147,11 @@ def make(cluster: Cluster) -> Any:
                 h = gpu(ner, "loop_ner", f"round {i}: ner", corpora=corpora, model=g, pseudo=labels, head=theta_ner)
                 scored = score(f"round {i}", h, earlier=scores)
             with dsl.Else(f"no-round-{i}"):
-                off = skip(f"round {i}: skipped", model=theta_ner, scores=scores, head=g_head)
+                off = skip(f"round {i}: skipped", model=theta_ner, scores=scores, head=g_head, labels=earlier)
             theta_ner = dsl.OneOf(h, off["model"])
             g_head = dsl.OneOf(g, off["head"])
             scores = dsl.OneOf(scored, off["scores"])
+            earlier = dsl.OneOf(labels, off["labels"])
         # 19: end for
 
         # 20-21: the test was predicted by `evaluate` above; return h(theta_ner^(T))

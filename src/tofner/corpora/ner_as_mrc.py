@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from tofner.corpora.examples import MrcExample, Sentence
+from tofner.corpora.lazy import Lazy
 from tofner.errors import BadData, Problem
 from tofner.words.spans import Span, spans_to_tags, tags_to_spans
 
@@ -42,6 +43,17 @@ def ner_to_mrc(sentence: Sentence, queries: Mapping[str, str]) -> list[MrcExampl
             )
         )
     return examples
+
+
+def all_as_mrc(sentences: Sequence[Sentence], queries: Mapping[str, str]) -> Lazy[MrcExample]:
+    """`ner_to_mrc` of every sentence, sentence after sentence; made when they are looked at."""
+    types = len(queries)
+
+    def every() -> Iterator[MrcExample]:
+        for sentence in sentences:
+            yield from ner_to_mrc(sentence, queries)
+
+    return Lazy(len(sentences) * types, lambda i: ner_to_mrc(sentences[i // types], queries)[i % types], every)
 
 
 def mrc_to_ner(examples: Sequence[MrcExample]) -> Sentence:

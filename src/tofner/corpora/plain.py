@@ -60,17 +60,22 @@ def parse(data: bytes, uri: str, encoding: Encoding = "utf-8") -> TextFile:
     file = TextFile(uri, problems=Problems(uri))
     text, file.encoding = textfile.decode(data, file.problems, encoding)
     for number, line in enumerate(textfile.lines(text), start=1):
-        words = [word.text for word in segment(line)]
-        if not words:
-            file.blank_lines += 1
-            continue
-        control = textfile.control_character(line, spaces_too=False)
-        if control and textfile.is_c1(control) and file.encoding == "utf-8":
-            file.c1_controls += 1  # as in `conll`
-        elif control:
-            file.problems.add(f"control character {control}", "printable text", "take it out", number)
-        file.sentences.append(Sentence(conll.sentence_id(uri, number), words))
-        file.lines.append(number)
+        add_line(file, line, number, conll.sentence_id(uri, number))
     if not file.sentences and not file.problems.count:
         file.problems.add("no sentence", "at least one, one a line", "give the split its data or leave the role out")
     return file
+
+
+def add_line(file: TextFile, line: str, number: int, id_: str) -> None:
+    """Cut one line (or row) into words and add it to the file; a blank one is counted."""
+    words = [word.text for word in segment(line)]
+    if not words:
+        file.blank_lines += 1
+        return
+    control = textfile.control_character(line, spaces_too=False)
+    if control and textfile.is_c1(control) and file.encoding == "utf-8":
+        file.c1_controls += 1  # as in `conll`
+    elif control:
+        file.problems.add(f"control character {control}", "printable text", "take it out", number)
+    file.sentences.append(Sentence(id_, words))
+    file.lines.append(number)

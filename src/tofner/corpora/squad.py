@@ -77,18 +77,22 @@ def parse(data: bytes, uri: str) -> SquadFile:
     except RecursionError:
         file.problems.add("JSON that is nested too deep", "a SQuAD file")
         return file
-    _Reader(file, text).data(content)
+    Reader(file, text).data(content)
     if not file.examples and not file.problems.count:
         file.problems.add("no question", "at least one", "give the split its data or leave the role out")
     return file
 
 
-class _Reader:
-    """Walks the schema; everything that is wrong goes to the file's problems, with its path in the JSON."""
+class Reader:
+    """Walks the schema; everything that is wrong goes to the file's problems, with its path in the JSON.
 
-    def __init__(self, file: SquadFile, text: str) -> None:
+    Problems of a question stand at the line of its id in `text`, or at `row` where the file has rows.
+    """
+
+    def __init__(self, file: SquadFile, text: str = "") -> None:
         self.file = file
         self.text = text
+        self.row: int | None = None
         self.ids: set[str] = set()
         self.contexts: dict[str, _Context] = {}
 
@@ -96,10 +100,10 @@ class _Reader:
         for a, article in enumerate(self._list(content, "data", "the file")):
             for p, paragraph in enumerate(self._list(article, "paragraphs", f"data[{a}]")):
                 where = f"data[{a}].paragraphs[{p}]"
-                context = self._context(paragraph, where)
+                context = self.context(paragraph, where)
                 for q, question in enumerate(self._list(paragraph, "qas", where)):
                     if context is not None:
-                        self._question(question, context, f"{where}.qas[{q}]")
+                        self.question(question, context, f"{where}.qas[{q}]")
         self.file.contexts = len(self.contexts)
 
     def _list(self, parent: Any, key: str, where: str) -> list[Any]:
@@ -110,10 +114,11 @@ class _Reader:
         self.file.problems.add(found, "the SQuAD schema: data, paragraphs, qas, answers", "convert the file")
         return []
 
-    def _context(self, paragraph: Any, where: str) -> _Context | None:
+    def context(self, paragraph: Any, where: str) -> _Context | None:
+        """The words of a paragraph's context, cut once; None, and a problem, where it has none."""
         text = paragraph.get("context") if isinstance(paragraph, dict) else None
         if not isinstance(text, str) or not text.strip():
-            self.file.problems.add(f"no context in {where}", "a text", "remove the paragraph")
+            self.file.problems.add(f"no context in {where}", "a text", "remove the paragraph", self.row)
             return None
         if text not in self.contexts:
             words = segment(text)
@@ -122,11 +127,12 @@ class _Reader:
             )
         return self.contexts[text]
 
-    def _question(self, question: Any, context: _Context, where: str) -> None:
+    def question(self, question: Any, context: _Context, where: str) -> None:
+        """Adds a question with its answers, or its problems."""
         fields = question if isinstance(question, dict) else {}
         id_, query = fields.get("id"), fields.get("question")
         if not isinstance(id_, str) or not id_:
-            self.file.problems.add(f"no id in {where}", "a string", "give each question its own id")
+            self.file.problems.add(f"no id in {where}", "a string", "give each question its own id", self.row)
             return
         if id_ in self.ids:
             self._problem(id_, "the id a second time", "each id once in a file", "rename or remove one", again=True)
@@ -179,6 +185,9 @@ class _Reader:
 
     def _problem(self, id_: str, found: str, expected: str, fix: str, again: bool = False) -> None:
         """A problem of one question; the line is where its id stands in the file, `again` for the second time."""
+        if self.row is not None:
+            self.file.problems.add(f"question {id_}: {found}", expected, fix, self.row)
+            return
         id_text = json.dumps(id_, ensure_ascii=False)
         at = self.text.find(id_text)
         at = self.text.find(id_text, at + 1) if again and at >= 0 else at

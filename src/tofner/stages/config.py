@@ -111,7 +111,7 @@ class PseudoLabelConfig(StageConfig):
     pseudo_label: PseudoLabel
 
     def reads(self, given: Collection[str]) -> Reads:
-        return {"corpora": _files("target_text")}
+        return {"corpora": _files("target_text"), "earlier": _files("pseudo_ner")}
 
 
 class EvaluateConfig(StageConfig):

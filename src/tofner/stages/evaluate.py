@@ -5,13 +5,14 @@ import json
 from tofner.corpora import conll
 from tofner.corpora.corpus import read_ner
 from tofner.corpora.examples import Sentence
+from tofner.stages import sentences
 from tofner.stages.config import EvaluateConfig
 from tofner.stages.work import Report, Work
 from tofner.training import checkpoint
 from tofner.training.batches import cap
 from tofner.training.fit import prepare_torch
 from tofner.training.ner import predict_tags
-from tofner.words.scores import confusion, error_examples, score_tags
+from tofner.words.scores import confusion, score_tags
 from tofner.words.spans import split_tag
 
 
@@ -21,7 +22,7 @@ def run(config: EvaluateConfig, work: Work) -> Report:
     folder = work.folder("model")
     model, labels, about = checkpoint.load_trained_tagger(folder)
     model.to(checkpoint.device())
-    test = cap(read_ner(work.folder("gold") / "target_test.parquet"), settings.max_examples, config.seed)
+    test = list(cap(read_ner(work.folder("gold") / "target_test.parquet"), settings.max_examples, config.seed))
     words, gold = [s.tokens for s in test], [s.tags or [] for s in test]
     sizes = (about["max_pieces"], about["overlap_pieces"])
     found = predict_tags(model, checkpoint.piece_encoder(folder), words, labels, *sizes, settings.batch_size)
@@ -36,5 +37,10 @@ def run(config: EvaluateConfig, work: Work) -> Report:
     metrics |= {f"f1_{type_}": row["f1"] for type_, row in scores["types"].items()}
     counts = {"sentences": len(test), "entities": int(scores["micro"]["support"])}
     counts["orphan_tags"] = sum(tagging.orphans for tagging in found)
-    details = {"scores": scores, "errors": error_examples(words, gold, tags, settings.errors_shown)}
-    return Report(metrics, counts, confusion(gold, tags, types), details=details)
+    wrong = sentences.wrong(test, tags, [tagging.scores for tagging in found], settings.errors_shown)
+    details = {"scores": scores, "errors": wrong}
+    summary = (
+        f"F1 {100 * metrics['f1']:.2f}, precision {100 * metrics['precision']:.2f}, "
+        f"recall {100 * metrics['recall']:.2f} on {len(test)} sentences"
+    )
+    return Report(metrics, counts, confusion(gold, tags, types), details=details, summary=summary)

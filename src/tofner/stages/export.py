@@ -37,7 +37,7 @@ def run(config: ExportConfig, work: Work) -> Report:
     model, labels, about = checkpoint.load_trained_tagger(folder)
     path = work.output / ARTIFACTS["fp32"]
     export(model, path, settings.opset)
-    text = cap(read_text(corpora / "target_text.parquet"), settings.text_sentences, config.seed)
+    text = list(cap(read_text(corpora / "target_text.parquet"), settings.text_sentences, config.seed))
     sizes = (about["max_pieces"], about["overlap_pieces"])
     windows, _ = tag_windows(checkpoint.piece_encoder(folder), [s.tokens for s in text], *sizes)
     found = check_parity(model, path, windows, settings.tolerance)
@@ -48,9 +48,14 @@ def run(config: ExportConfig, work: Work) -> Report:
     report.counts = {"sentences": len(text), "words": int(found["words"]), "labels": len(labels)}
     report.counts["onnx_bytes"] = path.stat().st_size
     if settings.int8:
-        dev = cap(read_ner(corpora / "source_ner_dev.parquet"), settings.int8_dev_sentences, config.seed)
+        dev = list(cap(read_ner(corpora / "source_ner_dev.parquet"), settings.int8_dev_sentences, config.seed))
         _add_int8(work.output, windows, input_names(model), dev, settings, report)
-    report.details = {"tagger": json.dumps(about)}
+    files = {name: (work.output / name).stat().st_size for name in ARTIFACTS.values() if (work.output / name).is_file()}
+    report.details |= {"tagger": json.dumps(about), "sizes": files}
+    report.summary = (
+        f"{', '.join(f'{name} of {size / 1e6:.1f} MB' for name, size in files.items())}; logits differ from the "
+        f"checkpoint's by {found['max_difference']:.2g} at most, tags on {found['words']:.0f} words by none"
+    )
     return report
 
 
@@ -62,13 +67,17 @@ def _add_int8(
     made = quantise(output / ARTIFACTS["fp32"], path, _feeds(windows, names))
     f1 = {precision: _dev_f1(output, precision, dev) for precision in ARTIFACTS}
     report.metrics.update({f"dev_f1_{precision}": value for precision, value in f1.items()})
-    report.metrics["int8_worst_error"] = max((product.error for product in made.products), default=0.0)
+    report.metrics["int8_worst_difference"] = max((product.error for product in made.products), default=0.0)
     report.counts["int8_products_left_fp32"] = made.kept
     released = f1["int8"] >= f1["fp32"] - settings.int8_margin
     report.counts["int8_released"] = int(released)
+    lost = 100 * (f1["fp32"] - f1["int8"])
+    report.details["int8"] = (
+        f"int8 is {'published' if released else 'not published'}: F1 {100 * f1['int8']:.2f} on the source dev, "
+        f"fp32 {100 * f1['fp32']:.2f}, allowed loss {100 * settings.int8_margin:.2f}; {path.stat().st_size} bytes"
+    )
     if not released:
         path.unlink()
-        lost = 100 * (f1["fp32"] - f1["int8"])
         report.notes.append(
             f"int8 lost {lost:.2f} F1 on the source dev, more than {100 * settings.int8_margin:.2f}: not published"
         )

@@ -8,7 +8,10 @@ from tofner.stages.work import Report, Work
 
 def run(config: GoldConfig, work: Work) -> Report:
     report = Report()
-    sentences = read_labelled(work.uri("data"), config.target_test, config.types, config.label_map, report)
+    data = work.uri("data")
+    sentences = read_labelled(data, "target_test", config.target_test, config.types, config.label_map, report)
     write_ner(work.output / "target_test.parquet", sentences)
     report.counts["target_test"] = len(sentences)
+    entities = sum(sum(row["entities"].values()) for row in report.details["sets"])
+    report.summary = f"{len(sentences)} test sentences with {entities} entities"
     return report

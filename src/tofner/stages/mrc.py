@@ -4,14 +4,16 @@ Before the rounds it learns from {D_t,m, D_s,m, D_s,nm}; in a round (`pseudo` gi
 settings from D_s,m and D_s,nm too. NER becomes MRC here: one question a type and sentence.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tofner.corpora.corpus import read_mrc, read_ner
 from tofner.corpora.examples import MrcExample
-from tofner.corpora.ner_as_mrc import ner_to_mrc
+from tofner.corpora.lazy import joined
+from tofner.corpora.ner_as_mrc import all_as_mrc
 from tofner.settings import LoopMrc
 from tofner.stages.config import MrcConfig
-from tofner.stages.work import Report, Work
+from tofner.stages.work import Report, Work, told_epochs
 from tofner.training import checkpoint
 from tofner.training.batches import cap
 from tofner.training.fit import fit, prepare_torch
@@ -38,27 +40,28 @@ def run(config: MrcConfig, work: Work) -> Report:
 
     parts = _training_parts(config, work, corpora)
     drawn = {name: cap(part, settings.max_train_examples, config.seed) for name, part in parts.items()}
-    examples, counts = span_examples(encoder, [e for part in drawn.values() for e in part], settings)
-    dev = [*_read(corpora, "source_mrc_dev"), *_as_mrc(corpora, "source_ner_dev", config.source_queries)]
-    dev = cap(dev, settings.max_dev_examples, config.seed)
+    examples, counts = span_examples(encoder, joined(drawn.values()), settings)
+    questions = joined([_read(corpora, "source_mrc_dev"), _as_mrc(corpora, "source_ner_dev", config.source_queries)])
+    dev = list(cap(questions, settings.max_dev_examples, config.seed))
 
     def score(m: SpanExtractor) -> dict[str, float]:
         return score_answers(predict_answers(m, encoder, dev, settings), dev)
 
-    metrics = fit(model, examples, collate, score, settings, work.keep, config.seed)  # type: ignore[arg-type]
-    target_dev = cap(_read(corpora, "target_mrc_dev"), settings.max_dev_examples, config.seed)
+    fitted = fit(model, examples, collate, score, settings, work.keep, config.seed)  # type: ignore[arg-type]
+    target_dev = list(cap(_read(corpora, "target_mrc_dev"), settings.max_dev_examples, config.seed))
     if target_dev:  # shown, never used to choose
         found = score_answers(predict_answers(model.eval(), encoder, target_dev, settings), target_dev)
-        metrics["target_dev_f1"] = found["f1"]
+        fitted.metrics["target_dev_f1"] = found["f1"]
     checkpoint.save(model.encoder, folder, work.output)
     save_heads(model, work.output)
     counts.update({f"{name}_examples": len(part) for name, part in drawn.items()}, dev_examples=len(dev))
-    return Report(metrics=metrics, counts=counts)
+    summary = f"F1 {100 * fitted.metrics['f1']:.2f} on source dev questions, {told_epochs(fitted.metrics)}"
+    return Report(fitted.metrics, counts, details={"training": fitted.history}, summary=summary)
 
 
-def _training_parts(config: MrcConfig, work: Work, corpora: Path) -> dict[str, list[MrcExample]]:
+def _training_parts(config: MrcConfig, work: Work, corpora: Path) -> dict[str, Sequence[MrcExample]]:
     settings = config.training
-    parts = {"target_mrc": _read(corpora, "target_mrc") if settings.targets else []}
+    parts: dict[str, Sequence[MrcExample]] = {"target_mrc": _read(corpora, "target_mrc") if settings.targets else []}
     if work.given("pseudo"):
         parts["pseudo_mrc"] = _as_mrc(work.folder("pseudo"), "pseudo_ner", config.target_queries)
     if settings.sources:
@@ -69,12 +72,12 @@ def _training_parts(config: MrcConfig, work: Work, corpora: Path) -> dict[str, l
     return {name: part for name, part in parts.items() if part}
 
 
-def _read(folder: Path, name: str) -> list[MrcExample]:
+def _read(folder: Path, name: str) -> Sequence[MrcExample]:
     path = folder / f"{name}.parquet"
     return read_mrc(path) if path.is_file() else []
 
 
-def _as_mrc(folder: Path, name: str, queries: dict[str, str]) -> list[MrcExample]:
+def _as_mrc(folder: Path, name: str, queries: dict[str, str]) -> Sequence[MrcExample]:
     """Labelled sentences as MRC, one example a type and sentence, sentence by sentence."""
     path = folder / f"{name}.parquet"
-    return [one for sentence in read_ner(path) for one in ner_to_mrc(sentence, queries)] if path.is_file() else []
+    return all_as_mrc(read_ner(path), queries) if path.is_file() else []

@@ -3,11 +3,14 @@
 Without `pseudo` it learns from D_s,n (and its translation); with `pseudo`, from pseudo-labelled target text.
 """
 
+from collections.abc import Sequence
+
 from tofner.corpora.corpus import read_ner
 from tofner.corpora.examples import Sentence
+from tofner.corpora.lazy import joined, mapped
 from tofner.settings import PseudoNer
 from tofner.stages.config import NerConfig
-from tofner.stages.work import Report, Work
+from tofner.stages.work import Report, Work, told_epochs
 from tofner.training import checkpoint
 from tofner.training.batches import cap, pad
 from tofner.training.fit import fit, prepare_torch
@@ -28,11 +31,11 @@ def run(config: NerConfig, work: Work) -> Report:
         checkpoint.carry_head(model, carried, config.labels)
 
     sentences, counts = _training_sentences(config, work)
-    dev = cap(read_ner(corpora / "source_ner_dev.parquet"), settings.max_dev_examples, config.seed)
+    dev = list(cap(read_ner(corpora / "source_ner_dev.parquet"), settings.max_dev_examples, config.seed))
     words, gold = [s.tokens for s in dev], [s.tags or [] for s in dev]
     sizes = (settings.max_pieces, settings.overlap_pieces)
-    tags = [s.tags or [] for s in sentences]
-    examples, windows = tag_examples(encoder, [s.tokens for s in sentences], tags, config.labels, *sizes)
+    tokens, tags = mapped(sentences, lambda s: s.tokens), mapped(sentences, lambda s: s.tags or [])
+    examples, windows = tag_examples(encoder, tokens, tags, config.labels, *sizes)
 
     def score(m: object) -> dict[str, float]:
         found = predict_tags(m, encoder, words, config.labels, *sizes)  # type: ignore[arg-type]
@@ -42,30 +45,32 @@ def run(config: NerConfig, work: Work) -> Report:
             **{f"dev_{name}": scores["micro"][name] for name in ("f1", "precision", "recall")},
         }
 
-    metrics = fit(
+    fitted = fit(
         model, examples, lambda batch: pad(batch, {"labels": IGNORED}), score, settings, work.keep, config.seed
     )
     checkpoint.save(model, folder, work.output)
     checkpoint.save_tagger_files(work.output, config.labels, settings)
-    return Report(metrics=metrics, counts={**counts, **windows, "dev_sentences": len(dev)})
+    counts = {**counts, **windows, "dev_sentences": len(dev)}
+    summary = f"F1 {100 * fitted.metrics['dev_f1']:.2f} on the source dev, {told_epochs(fitted.metrics)}"
+    return Report(fitted.metrics, counts, details={"training": fitted.history}, summary=summary)
 
 
-def _training_sentences(config: NerConfig, work: Work) -> tuple[list[Sentence], dict[str, int]]:
+def _training_sentences(config: NerConfig, work: Work) -> tuple[Sequence[Sentence], dict[str, int]]:
     settings = config.training
     corpora = work.folder("corpora")
     source = read_ner(corpora / "source_ner.parquet")
     translated_path = corpora / "translated_ner.parquet"
-    translated = read_ner(translated_path) if translated_path.is_file() else []
+    translated: Sequence[Sentence] = read_ner(translated_path) if translated_path.is_file() else []
+    parts: dict[str, Sequence[Sentence]]
     if not work.given("pseudo"):
         parts = {"source": source, "translated": translated}
         limit = settings.max_train_examples
     else:
-        pseudo = cap(read_ner(work.folder("pseudo") / "pseudo_ner.parquet"), settings.max_train_examples, config.seed)
+        labelled = read_ner(work.folder("pseudo") / "pseudo_ner.parquet")
+        pseudo = cap(labelled, settings.max_train_examples, config.seed)
         parts = {"pseudo": pseudo}
         limit = len(pseudo)  # equal counts, as the authors' code mixes them
         if isinstance(settings, PseudoNer) and settings.mix == "pseudo+source":
             parts.update(source=source, translated=translated)
     drawn = {name: cap(part, limit, config.seed) for name, part in parts.items() if part}
-    return [s for part in drawn.values() for s in part], {
-        f"{name}_sentences": len(part) for name, part in drawn.items()
-    }
+    return joined(drawn.values()), {f"{name}_sentences": len(part) for name, part in drawn.items()}

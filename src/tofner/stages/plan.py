@@ -86,9 +86,7 @@ def plan(
         "roles": settings.roles.model_dump(),
         "absent": absent,
     }
-    first: dict[str, Any] = {
-        "encoder_revision": encoder_revision
-    }  # of tasks that may be the first to load it
+    first: dict[str, Any] = {"encoder_revision": encoder_revision}  # of tasks that may be the first to load it
     given, stages = settings.roles, settings.stages
     translated = [split for split in given.translated_ner.train if present.get(split, True)]
     configs: dict[str, c.StageConfig] = {

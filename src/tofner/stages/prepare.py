@@ -11,12 +11,13 @@ D_s,nm, source NER as MRC, is made where it is used, by the mrc stage. A file th
 
 from collections.abc import Iterable, Sequence
 
-from tofner.corpora import conll, data_root, plain, squad
+from tofner.corpora import data_root, read
 from tofner.corpora.corpus import write_mrc, write_ner, write_text
 from tofner.corpora.data_root import Kind
 from tofner.corpora.examples import MrcExample, Sentence
 from tofner.corpora.labels import map_types, unknown_type
 from tofner.errors import BadData, Problem
+from tofner.stages import sets
 from tofner.stages.config import PrepareConfig
 from tofner.stages.work import Report, Work
 
@@ -26,22 +27,22 @@ def run(config: PrepareConfig, work: Work) -> Report:
     report = Report()
     report.notes += config.notes
     ner = {
-        "source_ner": _ner(root, config.source_ner.train, config, report),
-        "source_ner_dev": _ner(root, config.source_ner.dev, config, report),
-        "translated_ner": _ner(root, config.translated, config, report),
+        "source_ner": _ner(root, "source_ner", config.source_ner.train, config, report),
+        "source_ner_dev": _ner(root, "source_ner_dev", config.source_ner.dev, config, report),
+        "translated_ner": _ner(root, "translated_ner", config.translated, config, report),
     }
     mrc = {
-        "target_mrc": _questions(root, config.target_mrc.train, report),
-        "target_mrc_dev": _questions(root, config.target_mrc.dev, report),
-        "source_mrc": _questions(root, config.source_mrc.train, report),
-        "source_mrc_dev": _questions(root, config.source_mrc.dev, report),
+        "target_mrc": _questions(root, "target_mrc", config.target_mrc.train, report),
+        "target_mrc_dev": _questions(root, "target_mrc_dev", config.target_mrc.dev, report),
+        "source_mrc": _questions(root, "source_mrc", config.source_mrc.train, report),
+        "source_mrc_dev": _questions(root, "source_mrc_dev", config.source_mrc.dev, report),
     }
     text = {
-        "target_text": _words(root, config.target_text, report),
+        "target_text": _words(root, "target_text", config.target_text, report),
         "source_text": [Sentence(s.id, s.tokens) for s in [*ner["source_ner"], *ner["translated_ner"]]],
     }
     if not text["target_text"]:
-        raise BadData(Problem(root, "no target sentence", "at least one", "check data_root.target_text"))
+        raise BadData(Problem(root, "no target sentence", "at least one", "check roles.target_text"))
     for name, sentences in text.items():
         write_text(work.output / f"{name}.parquet", sentences)
     for name, sentences in ner.items():
@@ -52,20 +53,31 @@ def run(config: PrepareConfig, work: Work) -> Report:
             write_mrc(work.output / f"{name}.parquet", examples)
     parts: dict[str, Sequence[object]] = {**text, **ner, **mrc}
     report.counts.update({name: len(items) for name, items in parts.items() if items})
+    report.details["overlaps"] = [
+        sets.overlap("source_text", text["source_text"], "target_text", text["target_text"]),
+        sets.overlap("source_ner", ner["source_ner"], "source_ner_dev", ner["source_ner_dev"]),
+        sets.overlap("target_mrc", mrc["target_mrc"], "target_mrc_dev", mrc["target_mrc_dev"]),
+        sets.overlap("source_mrc", mrc["source_mrc"], "source_mrc_dev", mrc["source_mrc_dev"]),
+    ]
+    report.summary = (
+        f"{len(report.details['sets'])} sets: {len(text['target_text'])} target sentences, {len(ner['source_ner'])} "
+        f"labelled source sentences, {sum(map(len, mrc.values()))} questions"
+    )
     return report
 
 
 def read_labelled(
-    root: str, splits: Iterable[str], types: Sequence[str], label_map: dict[str, str | None], report: Report
+    root: str, part: str, splits: Iterable[str], types: Sequence[str], label_map: dict[str, str | None], report: Report
 ) -> list[Sentence]:
-    """Labelled sentences of several files with the tagger's types; repairs and dropped entities are counted.
+    """Labelled sentences of several files with the tagger's types; repairs and dropped entities are counted, and the
+    report gets a row a file.
 
     Raises:
         BadData: a file is wrong or has a type that the tagger does not know.
     """
     sentences: list[Sentence] = []
     for split in splits:
-        file = conll.read(_place(root, "ner", split))
+        file = read.read_labelled(_place(root, "ner", split))
         mapped = map_types(file.sentences, label_map, types)
         if mapped.unknown:
             raise BadData(
@@ -77,29 +89,33 @@ def read_labelled(
         _count(report, "repaired_tags", file.repaired_tags)
         _count(report, "dropped_entities", mapped.dropped.total())
         sentences += mapped.sentences
+        row = sets.labelled_row(part, split, file, mapped.sentences, mapped.dropped.total())
+        report.details.setdefault("sets", []).append(row)
     return sentences
 
 
-def _ner(root: str, splits: Iterable[str], config: PrepareConfig, report: Report) -> list[Sentence]:
-    return read_labelled(root, splits, config.types, config.label_map, report)
+def _ner(root: str, part: str, splits: Iterable[str], config: PrepareConfig, report: Report) -> list[Sentence]:
+    return read_labelled(root, part, splits, config.types, config.label_map, report)
 
 
-def _words(root: str, splits: Iterable[str], report: Report) -> list[Sentence]:
+def _words(root: str, part: str, splits: Iterable[str], report: Report) -> list[Sentence]:
     sentences: list[Sentence] = []
     for split in splits:
-        file = plain.read(_place(root, "text", split))
+        file = read.read_text(_place(root, "text", split))
         _count(report, "blank_lines", file.blank_lines)
         sentences += file.sentences
+        report.details.setdefault("sets", []).append(sets.text_row(part, split, file))
     return sentences
 
 
-def _questions(root: str, splits: Iterable[str], report: Report) -> list[MrcExample]:
+def _questions(root: str, part: str, splits: Iterable[str], report: Report) -> list[MrcExample]:
     examples: list[MrcExample] = []
     for split in splits:
-        file = squad.read(_place(root, "mrc", split))
+        file = read.read_questions(_place(root, "mrc", split))
         _count(report, "widened_answers", file.widened)
         _count(report, "merged_answers", file.merged)
         examples += file.examples
+        report.details.setdefault("sets", []).append(sets.questions_row(part, split, file))
     return examples
 
 

@@ -37,8 +37,12 @@ def run(config: PublishConfig, work: Work) -> Report:
     move_latest(storage.join(work.store, "models", config.model_name), version)
     model = {"name": config.model_name, "version": version, "uri": uri}
     (work.output / "model.json").write_text(json.dumps(model, indent=1) + "\n", encoding="utf-8")
-    counts = {"files": sum(path.is_file() for path in folder.rglob("*")), "new_version": int(published)}
-    return Report(counts=counts, details=model, published=uri)
+    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    told = {"bytes": sum(sizes.values()), "f1": run["final"]["metrics"]["f1"], "encoder": run["run"]["encoder"]}
+    counts = {"files": len(sizes), "new_version": int(published)}
+    new = "new" if published else "there already"
+    summary = f"{config.model_name} {version}, {new}: {len(sizes)} files of {told['bytes'] / 1e6:.1f} MB at {uri}"
+    return Report(counts=counts, details={"model": {**model, **told}, "sizes": sizes}, published=uri, summary=summary)
 
 
 def move_latest(root: str, version: str) -> None:

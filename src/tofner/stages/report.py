@@ -1,4 +1,4 @@
-"""What the run brought: `run.json` for programs, `report.md` for the run page, `report.html` for people.
+"""What the run brought: `run.json` for programs, `report.md` and `report.html` for people.
 
 Rows come from the manifests of the final tagger's history, so the report tells what was really done, whoever did it.
 """
@@ -8,6 +8,7 @@ from typing import Any
 
 from tofner import storage
 from tofner.model.layout import MANIFEST, REPORT
+from tofner.stages import gather
 from tofner.stages.config import ReportConfig
 from tofner.stages.pages.render import render_html, render_markdown
 from tofner.stages.runtime import addresses, lineage, read_json
@@ -22,12 +23,31 @@ def run(config: ReportConfig, work: Work) -> Report:
     scores = [_one(uri) for uri in addresses("scores", work.uri("scores"))]
     rows = name_rows(history, scores)
     final = scores[-1][2]
+    gold = _one(scores[-1][1]["inputs"]["gold"])
+    reports = [report for _, _, report in history]
+    times = gather.times(
+        [
+            *((row["name"], report) for row, report in zip(rows, reports, strict=True)),
+            ("gold", gold[2]),
+            *((f"score: {_name_of(manifest['inputs']['model'], rows)}", report) for _, manifest, report in scores),
+            ("export", export[2]),
+        ]
+    )
     value = {
+        "verdict": gather.verdict(rows, final, config.run["roles"]["target_test"]),
         "run": config.run,
         "transductive": config.transductive,
         "rows": [*rows, _row("export", 0, *export)],
         "model": {"uri": work.uri("model"), "digest": history[-1][1]["digest"], "export": work.uri("export")},
         "final": final,
+        "types": final["confusion"]["labels"][:-1],
+        "curves": gather.curves(rows, history),
+        "labels": gather.labels(rows, history),
+        "sets": gather.part_of([*reports, gold[2]], "sets"),
+        "overlaps": gather.part_of(reports, "overlaps"),
+        "times": times,
+        "seconds": round(sum(row["seconds"] for row in times), 1),
+        "export": {name: export[2]["details"].get(name) for name in ("sizes", "int8")},
         "parity": export[2]["metrics"],
         "notes": list(dict.fromkeys(note for _, _, report in history for note in report["notes"])),
         "code": config.code,
@@ -38,7 +58,12 @@ def run(config: ReportConfig, work: Work) -> Report:
     (work.output / "report.md").write_text(render_markdown(value), encoding="utf-8")
     (work.output / "report.html").write_text(render_html(value), encoding="utf-8")
     f1 = {f"f1_{row['name'].replace(' ', '_')}": row["f1"] for row in rows if row["f1"] is not None}
-    return Report(metrics={**f1, "f1": final["metrics"]["f1"]}, notes=value["notes"])
+    metrics = {"f1": final["metrics"]["f1"], **f1}  # of one unit, the final one first in any order
+    return Report(metrics=metrics, notes=value["notes"], summary=value["verdict"])
+
+
+def _name_of(model: str, rows: list[dict[str, Any]]) -> str:
+    return next((str(row["name"]) for row in rows if row["uri"] == model), "another model")
 
 
 def _one(uri: str) -> tuple[str, dict[str, Any], dict[str, Any]]:

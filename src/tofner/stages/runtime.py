@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import importlib
 import json
+import math
 import os
 import platform
 import sys
@@ -26,6 +27,7 @@ from tofner import storage
 from tofner.errors import BadInput, Problem, TofnerError
 from tofner.model.layout import MANIFEST, REPORT
 from tofner.stages.config import StageConfig, config_type
+from tofner.stages.pages.lines import lines
 from tofner.stages.revision import library_versions
 from tofner.stages.work import Report, Work
 
@@ -34,7 +36,10 @@ NOT_CONTENT = {REPORT, MANIFEST}  # hold times, so they differ between equal run
 
 @dataclass(frozen=True)
 class StageResult:
-    """Where a stage's result lies and what it says; `reused` when nothing had to be done."""
+    """Where a stage's result lies and what it says; `reused` when nothing had to be done.
+
+    `model` is what stage `publish` says of the model: name, version, uri, f1, bytes, encoder.
+    """
 
     uri: str
     metrics: dict[str, float]
@@ -42,6 +47,7 @@ class StageResult:
     markdown: str
     html: str
     reused: bool
+    model: dict[str, Any]
 
 
 def execute(stage: str, store: str, settings: str, inputs: dict[str, str]) -> StageResult:
@@ -111,8 +117,7 @@ def _execute(stage: str, store: str, settings: str, inputs: dict[str, str]) -> S
     key = stage_key(stage, config, input_digests(config, inputs))
     uri = storage.join(store, "work", stage, key)
     if storage.folder_index(uri) is not None:
-        print(f"{stage}: already done, {uri}", file=sys.stderr, flush=True)
-        return _result(uri, reused=True)
+        return _result(stage, uri, "already done")
     module = importlib.import_module(f"tofner.stages.{stage}")
     started = time.time()
     with tempfile.TemporaryDirectory(prefix=f"tofner-{stage}-") as scratch:
@@ -121,6 +126,7 @@ def _execute(stage: str, store: str, settings: str, inputs: dict[str, str]) -> S
         state = storage.join(store, "state", stage, key)
         work = Work(stage, store, inputs, output, Path(scratch), state)
         report: Report = module.run(config, work)
+        check_finite(stage, asdict(report))
         _write_json(output / REPORT, {**asdict(report), "stage": stage, "seconds": time.time() - started})
         _write_json(output / MANIFEST, _manifest(stage, key, config, inputs, output))
         try:
@@ -129,20 +135,47 @@ def _execute(stage: str, store: str, settings: str, inputs: dict[str, str]) -> S
             if storage.folder_index(uri) is None:
                 raise
         storage.remove_folder(state)
-    print(f"{stage}: done in {time.time() - started:.0f} s, {uri}", file=sys.stderr, flush=True)
-    return _result(uri, reused=False)
+    return _result(stage, uri, f"done in {time.time() - started:.0f} s")
 
 
-def _result(uri: str, reused: bool) -> StageResult:
+def check_finite(stage: str, report: dict[str, Any]) -> None:
+    """Numbers that are handed on can be drawn and compared.
+
+    Raises:
+        BadInput: some are NaN or infinite; all are named.
+    """
+    fix = "if training diverged, a lower learning rate helps"
+    wrong = [Problem(f"stage {stage}", f"{place} {value}", "a finite number", fix) for place, value in _odd(report)]
+    if wrong:
+        raise BadInput(wrong)
+
+
+def _odd(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
+    """Place and value of each number that is not finite."""
+    if isinstance(value, dict | list):
+        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _odd(part, f"{place}.{name}" if place else str(name))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield place, value
+
+
+def _result(stage: str, uri: str, how: str) -> StageResult:
+    """Also says in the log what the stage says of its work, whoever did it and when."""
     report = read_json(storage.join(uri, REPORT))
+    *told, summary = lines(report) or [""]
+    for line in told:
+        print(f"  {line}", file=sys.stderr)
+    print(f"{stage}: {how}{': ' if summary else ''}{summary}, {uri}", file=sys.stderr, flush=True)
     index = storage.folder_index(uri)
     files = index.files if index else {}
     text = {
         name: storage.read_bytes(storage.join(uri, name)).decode() if name in files else ""
         for name in ("report.md", "report.html")
     }
-    place = report["published"] or uri
-    return StageResult(place, report["metrics"], report["confusion"], text["report.md"], text["report.html"], reused)
+    model = report.get("details", {}).get("model", {})
+    pages = (text["report.md"], text["report.html"])
+    reused = how == "already done"
+    return StageResult(report["published"] or uri, report["metrics"], report["confusion"], *pages, reused, model)
 
 
 def _manifest(stage: str, key: str, config: StageConfig, inputs: dict[str, str], output: Path) -> dict[str, Any]:

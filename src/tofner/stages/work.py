@@ -17,10 +17,12 @@ class Report:
     """What a stage says of its work; becomes `report.json`.
 
     Attributes:
-        metrics: numbers that tell how good (`f1`, `loss`); shown in the run page.
+        metrics: numbers that tell how good (`f1`, `loss`); those of stage `report` are shown in the run page.
         counts: numbers that tell what happened (sentences, windows, repairs, dropped).
         confusion: `{"labels": [n], "matrix": [n][n]}`, rows gold, columns predicted.
         notes: sentences that a reader should not miss.
+        details: tables, curves and examples by name; `lines` and the templates in `pages` know them.
+        summary: one line that says what came of it.
         published: where the stage put something for the world, if it did; then that is its result's URI.
     """
 
@@ -30,6 +32,16 @@ class Report:
     notes: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
     published: str = ""
+    summary: str = ""
+
+
+def told_epochs(metrics: dict[str, float]) -> str:
+    """Which epoch of a training run was kept.
+
+    >>> told_epochs({"best_epoch": 2.0, "epochs": 3.0})
+    'best epoch 2 of 3'
+    """
+    return f"best epoch {metrics['best_epoch']:g} of {metrics['epochs']:g}"
 
 
 @dataclass(frozen=True)

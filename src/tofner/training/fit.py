@@ -2,14 +2,17 @@
 
 import math
 import sys
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments, enable_full_determinism
 from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.utils import logging
 
 from tofner.errors import BadData, Problem
@@ -19,6 +22,20 @@ from tofner.training.progress import ProgressLine
 from tofner.training.state import Keep, KeepState, restore_state
 
 Score = Callable[[nn.Module], dict[str, float]]  # model -> metrics; "score" is the one to choose by, higher is better
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training run brought.
+
+    Attributes:
+        metrics: of the best epoch, `best_epoch`, `epochs`, `train_loss`.
+        history: `loss`, pairs of step and mean loss since the pair before; `score`, pairs of epoch and dev score;
+            `steps` of all epochs; `seconds` and `examples_per_second` of this process, with its dev scoring.
+    """
+
+    metrics: dict[str, float]
+    history: dict[str, Any]
 
 
 def prepare_torch(seed: int) -> None:
@@ -40,7 +57,7 @@ def fit(
     keep: Keep,
     seed: int,
     freeze_first: float = 0.0,
-) -> dict[str, float]:
+) -> Fitted:
     """Train `model` in place and leave it at its best epoch.
 
     Args:
@@ -49,9 +66,6 @@ def fit(
         score: called after each epoch; the epoch with the highest `score` wins.
         keep: where training states go and come from.
         freeze_first: share of the steps during which only layers outside the encoder learn.
-
-    Returns:
-        Metrics of the best epoch, `best_epoch`, `epochs`, `train_loss`.
 
     Raises:
         BadData: there is nothing to train on.
@@ -83,7 +97,7 @@ def fit(
         remove_unused_columns=False,
         report_to=[],
         disable_tqdm=True,
-        logging_steps=20,
+        logging_steps=0.02,  # of all steps: curves of 50 points, however long the run
         seed=seed,
         data_seed=seed,
     )
@@ -96,12 +110,23 @@ def fit(
     resume = restore_state(keep)
     if resume:
         print(f"{keep.name}: going on from {Path(resume).name}", file=sys.stderr, flush=True)
+    started = time.monotonic()
     result = trainer.train(resume_from_checkpoint=resume)
-    history = [entry for entry in trainer.state.log_history if "eval_score" in entry]
-    best = max(history, key=lambda entry: (entry["eval_score"], -entry["epoch"]))
+    seconds = time.monotonic() - started
+    scored = [entry for entry in trainer.state.log_history if "eval_score" in entry]
+    best = max(scored, key=lambda entry: (entry["eval_score"], -entry["epoch"]))
     metrics = {key.removeprefix("eval_"): value for key, value in best.items() if key.startswith("eval_")}
     metrics.update(best_epoch=best["epoch"], epochs=training.epochs, train_loss=result.training_loss)
-    return {key: float(value) for key, value in metrics.items() if key != "runtime"}
+    first = int(Path(resume).name.partition("-")[2]) if resume else 0
+    seen = training.epochs * len(examples) * (1 - first / trainer.state.max_steps)
+    history = {
+        "loss": [[one["step"], one["loss"]] for one in trainer.state.log_history if "loss" in one],
+        "score": [[one["epoch"], one["eval_score"]] for one in scored],
+        "steps": trainer.state.max_steps,
+        "seconds": seconds,
+        "examples_per_second": seen / seconds,
+    }
+    return Fitted({key: float(value) for key, value in metrics.items() if key != "runtime"}, history)
 
 
 class _ScoringTrainer(Trainer):
@@ -134,6 +159,13 @@ class _ScoringTrainer(Trainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
+        """The Trainer's own sampler by length, which would else build every example to see how long it is."""
+        examples = cast("Examples", self.train_dataset if train_dataset is None else train_dataset)
+        lengths = None if examples.lengths is None else list(examples.lengths)
+        together = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return LengthGroupedSampler(together, dataset=examples, lengths=lengths, model_input_name="input_ids")
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None:

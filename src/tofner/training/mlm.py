@@ -1,6 +1,6 @@
 """The MLM task: BERT's masking (Devlin et al., 2019), several fresh maskings a sentence (Han & Eisenstein, 2019)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -8,10 +8,11 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from tofner.corpora.lazy import in_chunks
 from tofner.errors import BadModel, Problem
 from tofner.model.layout import CONFIG, TOKENIZER
 from tofner.settings import Mlm
-from tofner.training.batches import Examples, Features, pad
+from tofner.training.batches import ENCODED_TOGETHER, Examples, FeatureFile, Features, pad
 from tofner.words.features import IGNORED, tag_windows
 from tofner.words.pieces import PieceEncoder
 
@@ -95,20 +96,28 @@ def mask_examples(
     encoder: PieceEncoder, sentences: Sequence[Sequence[str]], settings: Mlm, vocabulary: int, seed: int, maskings: int
 ) -> tuple[Examples, dict[str, int]]:
     """`maskings` examples of each window (`input_ids`, `labels`, both [pieces]), drawn afresh but fixed by seed."""
-    windows, cut = tag_windows(encoder, sentences, settings.max_pieces, 0)
+    shortened = 0
+
+    def rows() -> Iterator[Features]:
+        nonlocal shortened
+        for chunk in in_chunks(sentences, ENCODED_TOGETHER):
+            windows, cut = tag_windows(encoder, chunk, settings.max_pieces, 0)
+            shortened += cut
+            yield from ({"input_ids": one.ids} for one in windows)
+
+    table = FeatureFile(rows(), ("input_ids",))
     masked = mask_id(encoder)
     inside = slice(len(encoder.prefix), -len(encoder.suffix) or None)
 
     def make(i: int) -> Features:
-        window = windows[i // maskings]
-        maskable = np.zeros(window.ids.size, bool)
+        whole = table[i // maskings]["input_ids"]
+        maskable = np.zeros(whole.size, bool)
         maskable[inside] = True
-        ids, labels = mask(
-            window.ids, maskable, settings.masked_share, masked, vocabulary, np.random.default_rng([seed, i])
-        )
+        ids, labels = mask(whole, maskable, settings.masked_share, masked, vocabulary, np.random.default_rng([seed, i]))
         return {"input_ids": ids, "labels": labels}
 
-    return Examples(len(windows) * maskings, make), {"windows": len(windows), "shortened_words": cut}
+    lengths = [length for length in table.lengths for _ in range(maskings)]
+    return Examples(len(lengths), make, lengths), {"windows": len(table), "shortened_words": shortened}
 
 
 def masked_loss(model: nn.Module, examples: Examples, batch_size: int) -> dict[str, float]:

@@ -5,7 +5,7 @@ end and match all say so; without it an answer goes from each start to the neare
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,17 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from tofner.corpora.examples import MrcExample
+from tofner.corpora.lazy import in_chunks
 from tofner.errors import BadModel, Problem
 from tofner.model.layout import HEADS, MRC
 from tofner.settings import Mrc
-from tofner.training.batches import Examples, Features, pad
+from tofner.training.batches import ENCODED_TOGETHER, Examples, FeatureFile, Features, pad
 from tofner.training.checkpoint import takes_token_types
 from tofner.words.features import IGNORED, SpanWindow, span_windows
 from tofner.words.pieces import PieceEncoder
 from tofner.words.segment import segment
+
+COLUMNS = ("input_ids", "token_type_ids", "starts", "ends", "spans")  # of training features
 
 
 class SpanExtractor(nn.Module):
@@ -130,28 +133,33 @@ def windows_of(encoder: PieceEncoder, examples: Sequence[MrcExample], settings: 
 
 
 def span_examples(
-    encoder: PieceEncoder, examples: Sequence[MrcExample], settings: Mrc
+    encoder: PieceEncoder, examples: Iterable[MrcExample], settings: Mrc
 ) -> tuple[Examples, dict[str, int]]:
     """Training features over context pieces only; an answer counts in every window that holds all of it.
 
     Features are [pieces]: `input_ids`, `token_type_ids`, `starts`, `ends` (0, 1 or IGNORED) and `spans`, where a start
     piece holds the place of its end piece.
     """
-    windows, cut = windows_of(encoder, examples, settings)
+    shortened = 0
 
-    def make(i: int) -> Features:
-        one = windows[i]
-        starts = np.full(one.ids.size, IGNORED, np.int32)
-        starts[one.first[0] : one.last[-1] + 1] = 0
-        ends = starts.copy()
-        spans = np.full(one.ids.size, IGNORED, np.int32)
-        for start, end in inside(examples[one.example], one):
-            starts[one.first[start]] = 1
-            ends[one.last[end - 1]] = 1
-            spans[one.first[start]] = one.last[end - 1]
-        return {"input_ids": one.ids, "token_type_ids": one.types, "starts": starts, "ends": ends, "spans": spans}
+    def rows() -> Iterator[Features]:
+        nonlocal shortened
+        for chunk in in_chunks(examples, ENCODED_TOGETHER):
+            windows, cut = windows_of(encoder, chunk, settings)
+            shortened += cut
+            for one in windows:
+                starts = np.full(one.ids.size, IGNORED, np.int32)
+                starts[one.first[0] : one.last[-1] + 1] = 0
+                ends = starts.copy()
+                spans = np.full(one.ids.size, IGNORED, np.int32)
+                for start, end in inside(chunk[one.example], one):
+                    starts[one.first[start]] = 1
+                    ends[one.last[end - 1]] = 1
+                    spans[one.first[start]] = one.last[end - 1]
+                yield dict(zip(COLUMNS, (one.ids, one.types, starts, ends, spans), strict=True))
 
-    return Examples(len(windows), make), {"windows": len(windows), "shortened_words": cut}
+    table = FeatureFile(rows(), COLUMNS)
+    return Examples(len(table), table.__getitem__, table.lengths), {"windows": len(table), "shortened_words": shortened}
 
 
 def inside(example: MrcExample, one: SpanWindow) -> list[tuple[int, int]]:

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from tofner.corpora.lazy import in_chunks
 from tofner.errors import BadData, Problem
-from tofner.training.batches import Examples, Features, pad
+from tofner.training.batches import ENCODED_TOGETHER, Examples, FeatureFile, Features, pad
 from tofner.words.features import IGNORED, TagWindow, tag_windows
 from tofner.words.pieces import PieceEncoder
 from tofner.words.scores import best_tags, label_names
@@ -35,16 +36,21 @@ def tag_examples(
     unknown = sorted({tag for sequence in tags for tag in sequence} - set(ids))
     if unknown:
         raise BadData(Problem("training data", f"tags {', '.join(unknown)}", f"one of {', '.join(labels)}"))
-    windows, cut = tag_windows(encoder, sentences, max_pieces, overlap_pieces)
+    shortened = 0
 
-    def make(i: int) -> Features:
-        one = windows[i]
-        targets = np.full(one.ids.size, IGNORED, np.int32)
-        for word in range(one.window.own_start, one.window.own_end):
-            targets[one.first[word - one.window.start]] = ids[tags[one.sentence][word]]
-        return {"input_ids": one.ids, "labels": targets}
+    def rows() -> Iterator[Features]:
+        nonlocal shortened
+        for chunk in in_chunks(zip(sentences, tags, strict=True), ENCODED_TOGETHER):
+            windows, cut = tag_windows(encoder, [words for words, _ in chunk], max_pieces, overlap_pieces)
+            shortened += cut
+            for one in windows:
+                targets = np.full(one.ids.size, IGNORED, np.int32)
+                for word in range(one.window.own_start, one.window.own_end):
+                    targets[one.first[word - one.window.start]] = ids[chunk[one.sentence][1][word]]
+                yield {"input_ids": one.ids, "labels": targets}
 
-    return Examples(len(windows), make), {"windows": len(windows), "shortened_words": cut}
+    table = FeatureFile(rows(), ("input_ids", "labels"))
+    return Examples(len(table), table.__getitem__, table.lengths), {"windows": len(table), "shortened_words": shortened}
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,8 @@ def execute(stage: str, store: str, settings: str, inputs: dict[str, str]) -> An
     if failing == given["task"]:
         _fail(stage, how)
     confusion = {"labels": ["PER", "O"], "matrix": [[1, 0], [2, 3]]} if stage == "evaluate" else None
-    return SimpleNamespace(
-        uri=uri, metrics={"f1": 0.5}, confusion=confusion, markdown=f"# {stage}", html="<p>double</p>"
-    )
+    pages = {"markdown": f"# {stage}", "html": "<p>double</p>"}
+    return SimpleNamespace(uri=uri, metrics={"f1": 0.5}, confusion=confusion, model={"uri": uri}, **pages)
 
 
 def _fail(stage: str, how: str) -> None:

@@ -16,20 +16,20 @@ MRC = [MrcExample("q1", "Who?", ["Ekeus", "met"], [0], [1]), MrcExample("s:4#PER
 
 def test_round_trips(tmp_path: Path) -> None:
     corpus.write_ner(tmp_path / "deep" / "ner.parquet", NER)
-    assert corpus.read_ner(tmp_path / "deep" / "ner.parquet") == NER
+    assert list(corpus.read_ner(tmp_path / "deep" / "ner.parquet")) == NER
     corpus.write_mrc(tmp_path / "mrc.parquet", MRC)
-    assert corpus.read_mrc(tmp_path / "mrc.parquet") == MRC
+    assert list(corpus.read_mrc(tmp_path / "mrc.parquet")) == MRC
     scored = [Sentence(s.id, s.tokens, s.tags, [0.5] * len(s.tokens)) for s in NER]
     corpus.write_ner(tmp_path / "scored.parquet", scored)
-    assert corpus.read_ner(tmp_path / "scored.parquet") == scored
+    assert list(corpus.read_ner(tmp_path / "scored.parquet")) == scored
     corpus.write_text(tmp_path / "none.parquet", [])
-    assert corpus.read_text(tmp_path / "none.parquet") == []
+    assert list(corpus.read_text(tmp_path / "none.parquet")) == []
 
 
 def test_text_has_no_tags(tmp_path: Path) -> None:
     corpus.write_text(tmp_path / "text.parquet", NER)
     assert pq.read_table(tmp_path / "text.parquet").column_names == ["id", "tokens"]
-    assert corpus.read_text(tmp_path / "text.parquet") == [Sentence(s.id, s.tokens) for s in NER]
+    assert list(corpus.read_text(tmp_path / "text.parquet")) == [Sentence(s.id, s.tokens) for s in NER]
     with pytest.raises(BadData, match=r"columns \(id, tokens\); expected columns \(id, tokens, tags\)"):
         corpus.read_ner(tmp_path / "text.parquet")
 

@@ -11,7 +11,8 @@ from tofner.errors import BadData
 @pytest.fixture
 def root(tmp_path: Path) -> str:
     for name in ("ner/news/train.conll", "ner/news/dev.conll.gz", "ner/tweets/train.conll", "mrc/qa/train.json.gz",
-                 "text/tweets/train.txt", "mrc/qa/raw/dev.json"):  # fmt: skip
+                 "text/tweets/train.txt", "mrc/qa/raw/dev.json", "ner/hub/train.parquet", "mrc/hub-qa/train.parquet",
+                 "text/hub/dev.parquet", "ner/tweets/train.parquet", "text/tweets/train.parquet"):  # fmt: skip
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -26,6 +27,11 @@ def root(tmp_path: Path) -> str:
         ("mrc", "qa/train", "mrc/qa/train.json.gz"),
         ("text", "tweets/train", "text/tweets/train.txt"),  # text goes before the words of a labelled file
         ("text", "news/dev", "ner/news/dev.conll.gz"),
+        ("ner", "hub/train", "ner/hub/train.parquet"),
+        ("mrc", "hub-qa/train", "mrc/hub-qa/train.parquet"),
+        ("text", "hub/dev", "text/hub/dev.parquet"),
+        ("text", "hub/train", "ner/hub/train.parquet"),
+        ("ner", "tweets/train", "ner/tweets/train.conll"),  # of two files of a split, the one that people edit
     ],
 )
 def test_locate(root: str, kind: data_root.Kind, name: str, expected: str) -> None:
@@ -33,17 +39,18 @@ def test_locate(root: str, kind: data_root.Kind, name: str, expected: str) -> No
 
 
 def test_existing(root: str) -> None:
-    assert data_root.existing(root, "ner") == ["news/dev", "news/train", "tweets/train"]
-    assert data_root.existing(root, "mrc") == ["qa/train"]
+    assert data_root.existing(root, "ner") == ["hub/train", "news/dev", "news/train", "tweets/train"]
+    assert data_root.existing(root, "mrc") == ["hub-qa/train", "qa/train"]
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "message"),
     [
-        ("ner", "new/train", r"no ner file of new/train; expected ner/new/train\.conll or ner/new/train\.conll\.gz; "
-                             "did you mean news[?] the sets here are news, tweets"),
+        ("ner", "new/train", r"no ner file of new/train; expected ner/new/train\.conll or ner/new/train\.conll\.gz or "
+                             r"ner/new/train\.parquet; "
+                             "did you mean news[?] the sets here are hub, news, tweets"),
         ("ner", "news/test", "news has the splits dev, train"),
-        ("mrc", "zz/train", "the sets here are qa"),
+        ("mrc", "zz/train", "the sets here are hub-qa, qa"),
     ],
 )  # fmt: skip
 def test_missing(root: str, kind: data_root.Kind, name: str, message: str) -> None:

@@ -41,7 +41,13 @@ STAGES: dict[str, Any] = {
 }
 FOLDER = Path(images.__file__).parent
 MOST_STATEMENTS = 7
-ARTIFACTS = {"trained", "metrics", "confusion", "markdown", "html"}
+# All that a run shows in Kubeflow's page beside its parameters.
+ARTIFACTS: dict[str, dict[str, Any]] = {
+    "evaluate": {"confusion": dsl.ClassificationMetrics},
+    "report": {"metrics": dsl.Metrics, "markdown": dsl.Markdown, "html": dsl.HTML},
+    "publish": {"tagger": dsl.Model},
+}
+PUBLISHED = {"uri": "s3://b/publish", "name": "n", "version": "v", "f1": 0.5, "bytes": 7, "encoder": "e"}
 
 
 @pytest.fixture
@@ -51,8 +57,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     def execute(stage: str, store: str, settings: str, inputs: dict[str, str]) -> Any:
         made.append((stage, store, settings, inputs))
         confusion = {"labels": ["PER", "O"], "matrix": [[1, 2], [3, 4]]}
+        pages = {"markdown": "# hi", "html": "<p>hi</p>"}
         return SimpleNamespace(
-            uri=f"s3://b/{stage}", metrics={"f1": 0.5}, confusion=confusion, markdown="# hi", html="<p>hi</p>"
+            uri=f"s3://b/{stage}", metrics={"f1": 0.5}, confusion=confusion, model=PUBLISHED, **pages
         )
 
     def made_plan(*arguments: Any) -> Any:
@@ -82,41 +89,38 @@ def _module(name: str, **members: Any) -> ModuleType:
     return module
 
 
-def _artifacts(function: Any, folder: Path) -> dict[str, Any]:
-    kinds = {
-        "trained": dsl.Model,
-        "model": dsl.Model,
-        "metrics": dsl.Metrics,
-        "confusion": dsl.ClassificationMetrics,
-        "markdown": dsl.Markdown,
-        "html": dsl.HTML,
-    }
-    outputs = [
-        name for name, one in inspect.signature(function).parameters.items()
-        if one.annotation is not str and one.annotation != "str"
-    ]  # fmt: skip
-    return {name: kinds[name](uri=str(folder / name)) for name in outputs}
+def _artifacts(name: str, folder: Path) -> dict[str, Any]:
+    return {output: kind(uri=str(folder / output)) for output, kind in ARTIFACTS.get(name, {}).items()}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_run_shows_few_artifacts(name: str) -> None:
+    """One metrics, one HTML and one Markdown a run, so that the page leads to them; the confusion of each score."""
+    outputs = STAGES[name].component_spec.outputs
+    found = {key: one.type.partition("@")[0] for key, one in outputs.items() if one.type.startswith("system.")}
+    assert found == {key: kind.schema_title for key, kind in ARTIFACTS.get(name, {}).items()}
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_calls_its_stage_and_returns_its_uri(name: str, calls: list[tuple[Any, ...]], tmp_path: Path) -> None:
     function = STAGES[name].python_func
-    artifacts = _artifacts(function, tmp_path)
+    artifacts = _artifacts(name, tmp_path)
     strings = {one: f"<{one}>" for one in inspect.signature(function).parameters if one not in artifacts}
     returned = function(**strings, **artifacts)
     [(stage, store, settings, inputs)] = calls
     assert (stage, store, settings) == (name, "<store>", "<settings>")
-    assert inputs == {one: text for one, text in strings.items() if one not in {"store", "settings", "earlier"}}
+    own = {"store", "settings", *(["earlier"] if name == "evaluate" else [])}
+    assert inputs == {one: text for one, text in strings.items() if one not in own}
     if name == "evaluate":
         assert returned == ("s3://b/evaluate", "<earlier> s3://b/evaluate")
     else:
         assert returned == f"s3://b/{name}"
     for artifact in artifacts.values():
-        assert Path(artifact.path).is_file(), "an artifact without a file never hits the local cache"
+        assert Path(artifact.path).stat().st_size, "an artifact without a file never hits the local cache"
 
 
 def test_the_first_scores_have_no_blank_before_them(calls: list[tuple[Any, ...]], tmp_path: Path) -> None:
-    artifacts = _artifacts(evaluate.python_func, tmp_path)
+    artifacts = _artifacts("evaluate", tmp_path)
     scored = evaluate.python_func(gold="g", model="m", settings="s", store="b", earlier="", **artifacts)
     assert scored[1] == "s3://b/evaluate"
 
@@ -129,18 +133,24 @@ def test_plan_gives_the_settings_of_every_stage_and_the_switches(calls: list[tup
 
 
 def test_keep_passes_everything_on() -> None:
-    assert keep.python_func("m", "s", "h") == ("m", "s", "h")
+    assert keep.python_func("m", "s", "h", "l") == ("m", "s", "h", "l")
 
 
 def test_artifacts_hold_what_the_stage_says(tmp_path: Path) -> None:
     result = SimpleNamespace(
-        uri="s3://b/x", metrics={"f1": 0.25}, confusion={"labels": ["A"], "matrix": [[3]]}, markdown="# m", html="<b>"
+        uri="s3://b/x",
+        metrics={"f1": 0.25},
+        confusion={"labels": ["A"], "matrix": [[3]]},
+        markdown="# m",
+        html="<b>",
+        model=PUBLISHED,
     )
     made = {name: kind(uri=str(tmp_path / "deep" / name)) for name, kind in {
         "model": dsl.Model, "metrics": dsl.Metrics, "confusion": dsl.ClassificationMetrics, "markdown": dsl.Markdown,
         "html": dsl.HTML}.items()}  # fmt: skip
     fill(result, **made)
-    assert made["model"].metadata == {"uri": "s3://b/x"}
+    assert made["model"].metadata == PUBLISHED
+    assert Path(made["model"].path).read_text() == "s3://b/x"
     assert made["model"].uri == str(tmp_path / "deep" / "model"), "KFP's launcher refuses URIs outside its bucket"
     assert made["metrics"].metadata == {"f1": 0.25}
     assert made["confusion"].metadata["confusionMatrix"]["rows"] == [{"row": [3]}]
@@ -148,11 +158,20 @@ def test_artifacts_hold_what_the_stage_says(tmp_path: Path) -> None:
     assert json.loads(Path(made["metrics"].path).read_text()) == {"f1": 0.25}
 
 
-def test_a_stage_without_confusion_leaves_it_empty(tmp_path: Path) -> None:
-    confusion = dsl.ClassificationMetrics(uri=str(tmp_path / "c"))
-    fill(SimpleNamespace(uri="u", metrics={}, confusion=None, markdown="", html=""), confusion=confusion)
-    assert not confusion.metadata
-    assert Path(confusion.path).read_text() == "null"
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("model", dsl.Model),
+        ("metrics", dsl.Metrics),
+        ("confusion", dsl.ClassificationMetrics),
+        ("markdown", dsl.Markdown),
+        ("html", dsl.HTML),
+    ],
+)
+def test_no_artifact_is_left_empty(tmp_path: Path, name: str, kind: Any) -> None:
+    result = SimpleNamespace(uri="u", metrics={}, confusion=None, markdown="", html="\n", model={})
+    with pytest.raises(ValueError, match=f"nothing for {name}"):
+        fill(result, **{name: kind(uri=str(tmp_path / name))})
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)

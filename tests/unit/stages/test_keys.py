@@ -82,7 +82,7 @@ class Setup:
         if planned.use_pseudo:
             labels = do("pseudo_label", "pseudo_label", corpora=corpora, model=model)
             model = do("pseudo_ner", "ner", "pseudo_ner", corpora=corpora, model=model, pseudo=labels, head=model)
-            labels = do("label_1", "pseudo_label", corpora=corpora, model=model)
+            labels = do("label_1", "pseudo_label", corpora=corpora, model=model, earlier=labels)
             head = do("loop_mrc", "mrc", "loop_mrc", corpora=corpora, model=model, pseudo=labels, head=head)
             model = do("loop_ner", "ner", "loop_ner", corpora=corpora, model=head, pseudo=labels, head=model)
         scores = do("evaluate", "evaluate", gold=gold, model=model)
@@ -267,7 +267,12 @@ CODE = {
     "stages/mrc.py": {"mrc", "loop_mrc"},
     "stages/ner.py": {"ner", "pseudo_ner", "loop_ner"},
     "stages/pseudo_label.py": {"pseudo_label", "label_1"},
+    "stages/sets.py": {"prepare", "gold"},
+    "stages/sentences.py": {"pseudo_label", "label_1", "evaluate"},
+    "stages/gather.py": {"report"},
     "stages/pages/templates/report.html.j2": {"report", "publish"},
+    "stages/pages/curves.py": {"report", "publish"},
+    "stages/pages/lines.py": set(),  # what is told in the log
     "stages/pages/render.py": {"report", "publish"},
     "training/mlm.py": {"mlm"},
     "training/fit.py": {"mlm", "mrc", "loop_mrc", "ner", "pseudo_ner", "loop_ner"},

@@ -63,7 +63,7 @@ def test_int8_may_lose_the_margin_and_no_more(
     report = gate(tmp_path, [], margin)
     assert (tmp_path / "model.int8.onnx").exists() == released
     assert report.counts == {"int8_products_left_fp32": 1, "int8_released": int(released)}
-    assert report.metrics == {"dev_f1_fp32": fp32, "dev_f1_int8": int8, "int8_worst_error": 0.03}
+    assert report.metrics == {"dev_f1_fp32": fp32, "dev_f1_int8": int8, "int8_worst_difference": 0.03}
     lost = f"int8 lost {100 * (fp32 - int8):.2f} F1 on the source dev, more than {100 * margin:.2f}: not published"
     assert report.notes == ([] if released else [lost])
 
@@ -284,7 +284,7 @@ RUN = {
     },
     "transductive": False,
     "rows": name_rows(HISTORY, [scored("h2", 0.5)]),
-    "final": {"details": {"scores": SCORES}},
+    "final": {"details": {"scores": SCORES}, "metrics": {"f1": 0.5}},
 }  # fmt: skip
 
 

@@ -82,7 +82,7 @@ def test_whatever_a_result_depends_on_is_in_its_key(double: Double, tmp_path: Pa
 
 
 def test_nothing_else_is_in_its_key(double: Double, tmp_path: Path) -> None:
-    """Not the order of keys, not inputs that were not given, not the store, not the data root's address, not the time."""
+    """Not the order of keys, inputs that were not given, the store, the address of the data root or the time."""
     first = do(tmp_path / "a")
     turned = json.dumps(dict(reversed(GOLD.items())))
     again = execute("gold", str(tmp_path / "a"), turned, {"pseudo": "", "data": "d"})

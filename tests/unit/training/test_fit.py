@@ -18,7 +18,7 @@ from tofner import storage
 from tofner.settings import Training
 from tofner.training import checkpoint
 from tofner.training.batches import Examples, Features, pad
-from tofner.training.fit import fit, prepare_torch
+from tofner.training.fit import Fitted, fit, prepare_torch
 from tofner.training.ner import tag_examples
 from tofner.training.state import Keep, restore_state
 from tofner.words.features import IGNORED
@@ -39,12 +39,15 @@ class Tiny(nn.Module):
         self.head = nn.Linear(4, 1)
         self.modes: list[bool] = []
         self.seen: list[list[int]] = []
+        self.losses: list[float] = []
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
         self.modes.append(self.training)
         self.seen.append(input_ids[:, 0].tolist())
         hidden = self.encoder["dropout"](self.encoder["norm"](self.encoder["linear"](input_ids.float())))
-        return {"loss": (self.head(hidden).squeeze(-1) - 50.0).square().mean()}
+        loss = (self.head(hidden).squeeze(-1) - 50.0).square().mean()
+        self.losses.append(loss.item())
+        return {"loss": loss}
 
 
 @dataclass
@@ -60,10 +63,20 @@ class Steps:
 class Run:
     model: Tiny
     steps: Steps
-    metrics: dict[str, float]
+    fitted: Fitted | None
     after_epoch: list[dict[str, torch.Tensor]]
     score_modes: list[bool]
     keep: Keep
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        assert self.fitted is not None
+        return self.fitted.metrics
+
+    @property
+    def history(self) -> dict[str, Any]:
+        assert self.fitted is not None
+        return self.fitted.history
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -113,17 +126,17 @@ def run_fit(folder: Path, script: tuple[float, ...] = SCRIPT, freeze: float = 0.
             raise KeyboardInterrupt
         return {"score": value, "twice": 2 * value}
 
-    settings = Training(learning_rate=0.01, epochs=EPOCHS, batch_size=BATCH, **more)
+    settings = Training(**{"learning_rate": 0.01, "epochs": EPOCHS, "batch_size": BATCH, **more})
     hook = register_optimizer_step_pre_hook(before_step)
-    metrics: dict[str, float] = {}
+    fitted: Fitted | None = None
     try:
         examples = Examples(SIZE, lambda i: {"input_ids": rows[i]})
-        metrics = fit(model, examples, lambda batch: pad(batch, {}), score, settings, keep, seed, freeze_first=freeze)
+        fitted = fit(model, examples, lambda batch: pad(batch, {}), score, settings, keep, seed, freeze_first=freeze)
     except KeyboardInterrupt:
         assert any(map(math.isnan, script))
     finally:
         hook.remove()
-    return Run(model, steps, metrics, after_epoch, score_modes, keep)
+    return Run(model, steps, fitted, after_epoch, score_modes, keep)
 
 
 def test_the_best_epoch_is_left_and_told(tmp_path: Path) -> None:
@@ -246,6 +259,40 @@ def test_the_order_of_examples_is_the_seeds(tmp_path: Path) -> None:
         assert sorted(chain(*rows)) == list(range(1, SIZE + 1))
 
 
+class Lengths(nn.Module):
+    """Notes how many pieces each example of a batch has."""
+
+    base_model_prefix = "encoder"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(1, 1)
+        self.batches: list[list[int]] = []
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        self.batches.append(attention_mask.sum(1).tolist())
+        return {"loss": self.head(input_ids.float().mean().reshape(1)).square().sum()}
+
+
+def test_batches_hold_examples_of_like_length(tmp_path: Path) -> None:
+    """Else most of a batch is padding; no example is built to see how long it is."""
+    sizes = [3, 40] * 200
+    built: list[int] = []
+
+    def make(i: int) -> Features:
+        built.append(i)
+        return {"input_ids": np.ones(sizes[i], np.int32)}
+
+    prepare_torch(1)
+    model = Lengths()
+    settings = Training(learning_rate=0.01, epochs=1, batch_size=4)
+    examples = Examples(len(sizes), make, sizes)
+    fit(model, examples, lambda b: pad(b, {}), lambda _: {"score": 0.0}, settings, keep_in(tmp_path), 1)
+    assert len(model.batches) == 100
+    assert sum(len(set(batch)) > 1 for batch in model.batches) <= 6  # one in each part that the sampler sorts
+    assert sorted(built) == list(range(len(sizes)))
+
+
 @pytest.mark.parametrize("script", [(0.2, 0.9, math.nan), (0.2, 0.1, math.nan)])
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path, script: tuple[float, ...]) -> None:
     whole = run_fit(tmp_path / "whole", script=(*script[:2], 0.05, 0.15))
@@ -258,6 +305,26 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path, script: tuple[
     assert equal(weights(again.model), weights(whole.model))
     assert again.metrics["best_epoch"] == whole.metrics["best_epoch"]
     assert again.metrics["score"] == whole.metrics["score"]
+
+
+def test_the_curves_are_those_of_the_whole_run_after_a_kill_too(tmp_path: Path) -> None:
+    run_fit(tmp_path / "a", (0.2, 0.9, math.nan))
+    again = run_fit(tmp_path / "a", script=(0.05, 0.15))
+    assert again.history["score"] == [[1.0, 0.2], [2.0, 0.9], [3.0, 0.05], [4.0, 0.15]]
+    assert again.history["steps"] == STEPS
+    seen = SIZE * 2  # two epochs of four were done
+    assert again.history["examples_per_second"] * again.history["seconds"] == pytest.approx(seen)
+
+
+def test_losses_are_told_by_step(tmp_path: Path) -> None:
+    """84 steps, told every 2: each the mean of its steps' own losses."""
+    run = run_fit(tmp_path, script=(0.5,) * 28, epochs=28)
+    losses = run.model.losses
+    assert len(losses) == 84
+    assert [step for step, _ in run.history["loss"]] == list(range(2, 85, 2))
+    expected = [np.mean(losses[i : i + 2]) for i in range(0, 84, 2)]
+    assert [loss for _, loss in run.history["loss"]] == pytest.approx(expected, rel=1e-5)
+    assert run.history["examples_per_second"] * run.history["seconds"] == pytest.approx(SIZE * 28)
 
 
 def test_the_last_state_is_not_kept(tmp_path: Path) -> None:

@@ -56,6 +56,12 @@ def test_each_sentence_is_masked_afresh_as_often_as_asked(folder: Path) -> None:
         assert len({tuple(np.flatnonzero(examples[k * 7 + j]["labels"] != IGNORED)) for j in range(7)}) > 1
 
 
+def test_lengths_are_those_of_the_examples(folder: Path) -> None:
+    examples = examples_of(folder, [words for words, _ in sentences("news", 5)], maskings=3)
+    assert examples.lengths == [examples[i]["input_ids"].size for i in range(len(examples))]
+    assert len(set(examples.lengths)) > 1
+
+
 def reference_losses(folder: Path, examples: Examples) -> list[float]:
     """-log p of every predicted piece, by stock transformers, each example on its own."""
     model = AutoModelForMaskedLM.from_pretrained(folder).eval()

@@ -4,32 +4,50 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from tofner.stages.pages.curves import drawing
 
 TEMPLATES = Path(__file__).parent / "templates"
+COLOURS = 8  # of types; a ninth type has the first one's again
+# What Markdown or the HTML inside it would read as its own, as character references.
+SPECIAL = {ord(one): f"&#{ord(one)};" for one in "&<>|`*[\\"} | {ord(end): " " for end in "\n\r"}
 
 
-def _environment(escape: bool) -> Environment:
+def _environment(finalize: Any = None) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
-        autoescape=escape,
+        autoescape=True,
+        finalize=finalize,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     environment.filters["percent"] = lambda value: "" if value is None else f"{100 * value:.2f}"
-    environment.filters["cell"] = lambda value: str(value).replace("|", "\\|").replace("\n", " ")
+    environment.filters["span_of_time"] = span_of_time
     environment.filters["marked"] = marked
+    environment.filters["drawing"] = drawing
     return environment
+
+
+def plain(value: Any) -> Any:
+    """Any text as Markdown that reads as this text, in a table too. What a template made itself stays.
+
+    >>> str(plain("a|b `c` <d>"))
+    'a&#124;b &#96;c&#96; &#60;d&#62;'
+    """
+    return Markup(value.translate(SPECIAL)) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def render_markdown(value: dict[str, Any]) -> str:
     """`value` is `run.json`, see `tofner.stages.report`."""
-    return _environment(escape=False).get_template("report.md.j2").render(**value)
+    return _environment(plain).get_template("report.md.j2").render(**value)
 
 
 def render_html(value: dict[str, Any]) -> str:
-    return _environment(escape=True).get_template("report.html.j2").render(**value, bars=bars(value["rows"]))
+    colours = {type_: i % COLOURS for i, type_ in enumerate(value["types"])}
+    return _environment().get_template("report.html.j2").render(**value, bars=bars(value["rows"]), colours=colours)
 
 
 def bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -41,20 +59,34 @@ def bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def marked(tokens: list[str], spans: list[list[Any]]) -> list[dict[str, str]]:
-    """Tokens in runs of `text` and entity `type` ("" outside entities), ready to be highlighted.
+def span_of_time(seconds: float) -> str:
+    """Short for people.
 
-    >>> marked(["in", "New", "York"], [[1, 3, "LOC"]])
-    [{'text': 'in', 'type': ''}, {'text': 'New York', 'type': 'LOC'}]
+    >>> [span_of_time(s) for s in (3.25, 75, 3720)]
+    ['3.2 s', '1 min 15 s', '1 h 02 min']
     """
-    runs, at = [], 0
-    for start, end, type_ in sorted(spans):
-        runs += [(tokens[at:start], ""), (tokens[start:end], type_)]
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def marked(tokens: list[str], spans: list[list[Any]], scores: list[float] | None = None) -> list[dict[str, Any]]:
+    """Tokens in runs of `text`, entity `type` ("" outside entities) and `score` (None where none is given).
+
+    >>> marked(["in", "New", "York"], [[1, 3, "LOC"]], [0.5])
+    [{'text': 'in', 'type': '', 'score': None}, {'text': 'New York', 'type': 'LOC', 'score': 0.5}]
+    """
+    runs: list[tuple[list[str], str, float | None]] = []
+    at = 0
+    given: list[float | None] = [None] * len(spans) if scores is None else [*scores]
+    for (start, end, type_), score in sorted(zip(spans, given, strict=True), key=lambda pair: pair[0]):
+        runs += [(tokens[at:start], "", None), (tokens[start:end], type_, score)]
         at = end
-    runs.append((tokens[at:], ""))
-    return [{"text": " ".join(words), "type": type_} for words, type_ in runs if words]
+    runs.append((tokens[at:], "", None))
+    return [{"text": " ".join(words), "type": type_, "score": score} for words, type_, score in runs if words]
 
 
 def model_card(name: str, version: str, run: dict[str, Any]) -> str:
     """Markdown with the metadata block that model hubs read; `run` is `run.json` of the report stage."""
-    return _environment(escape=False).get_template("card.md.j2").render(name=name, version=version, **run)
+    return _environment(plain).get_template("card.md.j2").render(name=name, version=version, **run)
