@@ -66,6 +66,11 @@ def test_int8_may_lose_the_margin_and_no_more(
     assert report.metrics == {"dev_f1_fp32": fp32, "dev_f1_int8": int8, "int8_worst_difference": 0.03}
     lost = f"int8 lost {100 * (fp32 - int8):.2f} F1 on the source dev, more than {100 * margin:.2f}: not published"
     assert report.notes == ([] if released else [lost])
+    verb = "published" if released else "not published"
+    assert report.details["int8"] == (
+        f"int8 is {verb}: F1 {100 * int8:.2f} on the source dev, fp32 {100 * fp32:.2f}, "
+        f"allowed loss {100 * margin:.2f}; 5 bytes"
+    )
 
 
 @pytest.mark.parametrize(("seed", "released"), [(0, True), (1, False)])
@@ -136,6 +141,8 @@ def test_an_export_is_the_tagger_and_nothing_of_its_report(trained: Path, tmp_pa
     assert 0 < report.metrics["max_difference"] < 1e-3
     assert report.counts["words"] == sum(len(tokens) for tokens, _ in sentences("posts", 6))
     assert report.counts["onnx_bytes"] == (output / "model.onnx").stat().st_size
+    assert report.details["sizes"] == {"model.onnx": (output / "model.onnx").stat().st_size}
+    assert f"{report.metrics['max_difference']:.2g} at most" in report.summary
     for name in ("tokenizer.json", "labels.json", "tagger.json", "checkpoint/model.safetensors"):
         assert (output / name).read_bytes() == (trained / "model" / Path(name).name).read_bytes()
     assert not {"report.json", "manifest.json", "_index.json"} & {path.name for path in output.rglob("*")}
@@ -321,6 +328,13 @@ def test_what_is_published_and_under_which_version(work: Work) -> None:
     assert report.published == str(folder)
     assert report.counts == {"files": 10, "new_version": 1}
     found = {p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*") if p.is_file()}
+    told = report.details["model"]
+    assert told == {
+        "name": "tiny", "version": DIGEST[:12], "uri": str(folder), "f1": 0.5, "encoder": "e",
+        "bytes": sum(len(text.encode()) for path, text in found.items() if path != "_index.json"),
+    }  # fmt: skip
+    assert report.details["sizes"]["model.onnx"] == len("graph")
+    assert f"tiny {DIGEST[:12]}, new: 10 files" in report.summary
     index = json.loads(found.pop("_index.json"))
     assert set(index["files"]) == set(found)
     card = found.pop("README.md")
@@ -370,6 +384,7 @@ def test_publishing_again_changes_nothing(work: Work) -> None:
     again = publish_stage.run(CONFIG, work)
     assert (first.published, first.counts["new_version"]) == (again.published, 1)
     assert again.counts["new_version"] == 0
+    assert ", there already: " in again.summary
     after = {p: p.stat().st_mtime_ns for p in Path(work.store).rglob("*") if p.is_file() and p.name[0] != "."}
     assert after == {path: time for path, time in states.items() if path.name[0] != "."}
 
