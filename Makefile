@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 REVISION ?= $(shell git describe --always --dirty 2>/dev/null || echo local)
 REGISTRY ?=
+WORKERS ?= 2
 # On Linux a plain pip takes torch's build for CUDA, 3.7 GB more than the one for CPUs. Named here, since the one for CPUs
 # lies elsewhere for everybody: an index, or a folder of wheels. It is installed first, and pip then leaves it alone.
 TORCH_INDEX ?=
@@ -12,6 +13,7 @@ TORCH_WHEELS ?=
 #: TORCH_INDEX   URL of a package index to take torch alone from, for example one with a CPU build
 #: TORCH_WHEELS  folder with a wheel of torch, used before TORCH_INDEX
 #: ARGS          more arguments of the target's command
+#: WORKERS       processes that share the fast tests
 #: PYTHON, VENV  the interpreter to make the environment with, and its folder
 #: REVISION, REGISTRY  tag and registry of the images
 
@@ -34,7 +36,7 @@ run: $(VENV)/run.stamp ## the whole pipeline on this machine, on generated data;
 	$(BIN)/tofner run $(ARGS)
 
 test: $(VENV)/dev.stamp ## fast tests, with a real S3 server; ARGS='-k name' for some
-	$(BIN)/python -m pytest -m "not e2e and not slow" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not e2e and not slow" -n $(WORKERS) $(ARGS)
 
 e2e: $(VENV)/dev.stamp ## slow tests and the whole pipeline
 	$(BIN)/python -m pytest -m "e2e or slow" $(ARGS)
@@ -56,7 +58,6 @@ compile: $(VENV)/dev.stamp ## the graph as build/tof.yaml; REVISION and REGISTRY
 golden: $(VENV)/dev.stamp ## write tests/golden/*.yaml and surface.json, docs/pipeline.svg, docs/settings.md and docs/components.md anew
 	$(BIN)/python -m tofner_kubeflow.pipelines.compile
 	$(BIN)/python docs/make_settings.py
-	$(BIN)/python docs/make_components.py
 	$(BIN)/python docs/make_components.py
 	$(BIN)/python -m tests.golden.surface
 

@@ -19,5 +19,5 @@ def tag(model: str, texts: str, tagged: str, worker: str, file_format: str, prec
         max_bad: bad records that may be, a number or a share such as `1%`.
     """
     command = ["tofner", "tag", "--quiet", "--model", model, "--input", texts, "--output", tagged]
-    options = ["--shard", worker, "--format", file_format, "--precision", precision, "--max-bad", max_bad]
+    options = ["--worker", worker, "--format", file_format, "--precision", precision, "--max-bad", max_bad]
     return dsl.ContainerSpec(image=TAGGER, command=[*command, *options])

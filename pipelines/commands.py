@@ -100,8 +100,7 @@ def table(rows: list[dict[str, Any]], started: datetime) -> Table:
 
 def _tag(model: str, text: str, store: str) -> str:
     """Tags a file of the bucket with the published model; returns where the results are."""
-    from tofner.tagging.job.plan import JobSettings
-    from tofner.tagging.job.run import tag_job
+    from tofner.tagging import JobSettings, tag_job
 
     output = storage.join(store, "tags", model.rstrip("/").rpartition("/")[2])
     tag_job(model, text, output, JobSettings())

@@ -23,7 +23,7 @@ from kfp.local import subprocess_task_handler
 
 from tofner import storage
 from tofner.errors import BadInput, PassingFault
-from tofner.model.fetch import CACHE
+from tofner.stages import CACHE
 from tofner_kubeflow.pipelines.relay import Relay
 
 ERROR_FILE = "TOFNER_ERROR_FILE"  # where a stage writes its exit code and message; see tofner.stages.runtime

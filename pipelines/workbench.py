@@ -51,7 +51,7 @@ def data_root(preset: str, data: str, store: str, work: Path) -> str:
     if folder.exists():
         shutil.rmtree(folder)
     write_sample(folder)
-    uri = storage.join(store, "data", f"{SAMPLE}-{storage.revision(str(folder))[:12]}")
+    uri = storage.join(store, "data", f"{SAMPLE}-{storage.digest(str(folder))[:12]}")
     storage.store_folder(folder, uri)
     return uri
 

@@ -117,7 +117,7 @@ def tag(
         Format, typer.Option("--format", help="What the input holds; auto goes by suffixes.")
     ] = Format.auto,
     precision: Annotated[Precision, typer.Option(help="Which graph of the model.")] = Precision.fp32,
-    shard: Annotated[str | None, typer.Option(help="I/N: this is worker I of N. Else JOB_COMPLETION_INDEX.")] = None,
+    worker: Annotated[str | None, typer.Option(help="I/N: this is worker I of N. Else JOB_COMPLETION_INDEX.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU cores; else as many as the pod may use.")] = None,
     processes: Annotated[int, typer.Option(help="Processes that share this worker's shards and threads.")] = 1,
     max_bad: Annotated[str, typer.Option(help="Bad records that may be: a number, or a share such as 1%.")] = "1%",
@@ -133,14 +133,13 @@ def tag(
 
     Example: tofner tag --model s3://tofner/models/tofner-sample --input posts.jsonl.gz --output tagged/
     """
-    from tofner.tagging.job.plan import JobSettings
-    from tofner.tagging.job.run import tag_job
+    from tofner.tagging import JobSettings, tag_job
 
     signal.signal(signal.SIGTERM, _end_for_now)
     settings = JobSettings(
         format=format_.value,
         precision=precision.value,
-        shard=shard,
+        worker=worker,
         threads=threads,
         processes=processes,
         max_bad=max_bad,
@@ -168,8 +167,8 @@ def serve(
     timeout_s: Annotated[float, typer.Option(help="Longest wait of a request, in seconds.")] = 30.0,
 ) -> None:
     """Tag over HTTP with the engine of `tag`: JSON in and out, health, readiness and metrics (docs/tagging.md)."""
+    from tofner.tagging import Tagger
     from tofner.tagging import serve as service
-    from tofner.tagging.engine.tagger import Tagger
 
     tagger = Tagger.load(model, precision=precision.value, threads=threads)
     service.serve(tagger, host, port, service.Limits(timeout_s=timeout_s))

@@ -22,28 +22,28 @@ def _split_name(value: str) -> str:
 Split = Annotated[str, AfterValidator(_split_name)]  # "SET/SPLIT" below ner/, mrc/ or text/ of the data root
 
 
-class Model(BaseModel):
+class Strict(BaseModel):
     """Base of all settings: unknown keys are errors, values never change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class NerRole(Model):
+class NerRole(Strict):
     train: list[Split] = Field(default=[], description="labelled sentences to train on")
     dev: list[Split] = Field(default=[], description="labelled sentences to choose checkpoints by")
 
 
-class TranslatedRole(Model):
+class TranslatedRole(Strict):
     train: list[Split] = Field(default=[], description="labelled sentences to train on")
     optional: bool = Field(default=True, description="used where the data root has it; its absence is reported")
 
 
-class MrcRole(Model):
+class MrcRole(Strict):
     train: list[Split] = Field(default=[], description="questions to train on")
     dev: list[Split] = Field(default=[], description="questions to score on; only source ones choose a checkpoint")
 
 
-class Roles(Model):
+class Roles(Strict):
     """Which set plays which part. Names in brackets are those of Algorithm 1."""
 
     source_ner: NerRole = Field(description="labelled source NER [D_s,n]; its words are also the source text [D_s,no]")
@@ -54,7 +54,7 @@ class Roles(Model):
     source_mrc: MrcRole = Field(default=MrcRole(), description="questions on source text [D_s,m]")
 
 
-class Training(Model):
+class Training(Strict):
     """What every fine-tuning task has."""
 
     learning_rate: float = Field(gt=0, description="peak learning rate. Source: paper, Table 6")
@@ -145,7 +145,7 @@ class PseudoNer(Ner):
                                                     "sentences (authors' code)")  # fmt: skip
 
 
-class PseudoLabel(Model):
+class PseudoLabel(Strict):
     """Labelling of the target text (Algorithm 1, lines 7, 10 and 17)."""
 
     threshold: float | None = Field(default=None, gt=0, lt=1, description="drop sentences whose least certain word is "
@@ -153,7 +153,7 @@ class PseudoLabel(Model):
     batch_size: int = Field(default=64, gt=0, description="windows a batch; changes speed, not labels")
 
 
-class Evaluate(Model):
+class Evaluate(Strict):
     """Scoring of a tagger on the target test (Algorithm 1, line 20)."""
 
     batch_size: int = Field(default=64, gt=0, description="windows a batch; changes speed, not scores")
@@ -161,7 +161,7 @@ class Evaluate(Model):
     errors_shown: int = Field(default=40, ge=0, description="wrong sentences shown in the report")
 
 
-class Export(Model):
+class Export(Strict):
     """ONNX export, and how closely it must agree with the checkpoint."""
 
     opset: int = Field(default=20, ge=17, le=20, description="ONNX operator set")
@@ -173,7 +173,7 @@ class Export(Model):
     int8_dev_sentences: int = Field(default=1000, gt=0, description="source dev sentences that decide on int8")
 
 
-class Use(Model):
+class Use(Strict):
     """Switches of the graph: the paper's ablations and baselines are settings of the same pipeline."""
 
     mlm: bool = Field(default=True, description="line 2; off for direct transfer")
@@ -181,7 +181,7 @@ class Use(Model):
     pseudo: bool = Field(default=True, description="lines 7-11; off for 'w/o pseudo data'")
 
 
-class Stages(Model):
+class Stages(Strict):
     mlm: Mlm = Mlm()
     mrc: Mrc
     ner: Ner
@@ -205,7 +205,7 @@ class Part(NamedTuple):
     optional: bool = False
 
 
-class Settings(Model):
+class Settings(Strict):
     """One run, apart from what is given at run time (data, encoder, iterations, seed)."""
 
     description: str = Field(description="one line for people")

@@ -311,7 +311,7 @@ def test_the_same_value_by_another_writer_is_not_ours(prefix: str) -> None:
     [
         storage.read_bytes,
         storage.list_files,
-        storage.revision,
+        storage.digest,
         lambda uri: storage.write_bytes(uri, b"x"),
         lambda uri: storage.move_pointer(uri, {}, None),
     ],

@@ -109,7 +109,7 @@ def test_folders_go_up_and_come_down(folder: Path, prefix: str, tmp_path: Path) 
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert {path: entry.sha256 for path, entry in index.files.items()} == contents(folder)
     assert storage.folder_index(uri) == index
-    assert storage.revision(uri) == index.digest == storage.revision(str(folder))
+    assert storage.digest(uri) == index.digest == storage.digest(str(folder))
     assert [f.path for f in storage.list_files(uri)] == sorted(index.files)
 
     dest = tmp_path / "new" / "dest"
@@ -200,14 +200,14 @@ def test_a_plain_prefix_needs_permission_to_be_unverified(prefix: str, tmp_path:
     dest = storage.fetch_folder(prefix, tmp_path / "dest", require_index=False)
     assert (dest / "ner" / "big.conll").read_bytes() == big
     assert (dest / "ner" / "small.conll").read_bytes() == b"x O\n"
-    first = storage.revision(prefix)
-    assert storage.revision(prefix) == first
+    first = storage.digest(prefix)
+    assert storage.digest(prefix) == first
     storage.write_bytes(storage.join(prefix, "ner", "small.conll"), b"y O\n")
-    assert storage.revision(prefix) != first
+    assert storage.digest(prefix) != first
     with pytest.raises(BadInput, match="no files"):
         storage.fetch_folder(storage.join(prefix, "nowhere"), tmp_path / "other", require_index=False)
     with pytest.raises(BadInput):
-        storage.revision(storage.join(prefix, "nowhere"))
+        storage.digest(storage.join(prefix, "nowhere"))
 
 
 def test_the_second_writer_does_not_touch_a_committed_folder(
@@ -390,7 +390,7 @@ def test_wrong_credentials_and_buckets(
         storage.list_files,
         storage.folder_index,
         storage.read_pointer,
-        storage.revision,
+        storage.digest,
         storage.open_read,
         lambda uri: storage.write_bytes(uri, b"x"),
         lambda uri: storage.store_folder(folder, uri),

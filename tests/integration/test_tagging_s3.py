@@ -45,7 +45,7 @@ def test_job_from_bucket_to_bucket(model: str, prefix: str, tmp_path: Path) -> N
     (local / "deep/b.jsonl").write_bytes(data)
     out = storage.join(prefix, "out")
     for i in (1, 0):
-        report = tag_job(model, storage.join(prefix, "in"), out, shard=f"{i}/2", shard_bytes=4000, quiet=True)
+        report = tag_job(model, storage.join(prefix, "in"), out, worker=f"{i}/2", shard_bytes=4000, quiet=True)
     tag_job(str(tmp_path / "m"), str(local), str(tmp_path / "out"), shard_bytes=4000, quiet=True)
     found = listing(out)
     assert report.complete

@@ -41,7 +41,7 @@ def invoke(*arguments: str) -> Result:
         ("check", "--preset --data --set --json"),
         ("compile", "--out --revision --registry --gpus"),
         ("evaluate", "--gold --pred"),
-        ("tag", "--model --input --output --format --precision --shard --threads"),
+        ("tag", "--model --input --output --format --precision --worker --threads"),
         ("store", "--work"),
     ],
 )

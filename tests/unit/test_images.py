@@ -163,8 +163,9 @@ def third_party_imports() -> Iterator[tuple[str, str]]:
 def test_the_trainer_has_what_the_stages_import() -> None:
     providers = metadata.packages_distributions()
     installed = requirements(ROOT / "docker" / "trainer.Dockerfile")
-    # These belong to what is required: boto3 has botocore and urllib3, transformers has huggingface_hub.
-    installed |= {"botocore", "urllib3", "huggingface-hub"}
+    # These belong to what is required: botocore and urllib3 to boto3, huggingface_hub to transformers, markupsafe to
+    # jinja2.
+    installed |= {"botocore", "urllib3", "huggingface-hub", "markupsafe"}
     missing = [
         f"{file}: {package}"
         for file, package in third_party_imports()

@@ -56,7 +56,7 @@ def test_shard_counts_agree(name: str) -> None:
     rows = (line.partition("=") for line in (FOLDER / "config.env").read_text().splitlines())
     config = {key: value for key, _, value in rows}
     assert spec["completionMode"] == "Indexed"
-    assert spec["completions"] == int(config["TOFNER_SHARDS"]) >= spec["parallelism"]
+    assert spec["completions"] == int(config["TOFNER_WORKERS"]) >= spec["parallelism"]
 
 
 @each_spec

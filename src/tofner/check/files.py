@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Any
 
 from tofner.corpora import conll, plain, squad
-from tofner.corpora.data_root import Kind
+from tofner.corpora.data_root import Content
 from tofner.corpora.labels import map_types, unknown_type
 from tofner.corpora.read import scan_labelled, scan_questions, scan_text
 from tofner.errors import BadInput, Problem
@@ -31,7 +31,7 @@ class RoleFile:
     """
 
     role: str
-    kind: Kind
+    kind: Content
     set: str
     split: str
     uri: str
@@ -52,7 +52,7 @@ class FileReport:
     """
 
     role: str
-    kind: Kind
+    kind: Content
     name: str
     uri: str
     sentences: int = 0

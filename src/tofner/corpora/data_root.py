@@ -14,16 +14,16 @@ from typing import Literal
 from tofner import storage
 from tofner.errors import BadData, Problem
 
-Kind = Literal["ner", "mrc", "text"]
+Content = Literal["ner", "mrc", "text"]
 _NER = (("ner", ".conll"), ("ner", ".conll.gz"), ("ner", ".parquet"))
-PLACES: dict[Kind, tuple[tuple[str, str], ...]] = {
+PLACES: dict[Content, tuple[tuple[str, str], ...]] = {
     "ner": _NER,
     "mrc": (("mrc", ".json"), ("mrc", ".json.gz"), ("mrc", ".parquet")),
     "text": (("text", ".txt"), ("text", ".txt.gz"), ("text", ".parquet"), *_NER),
 }
 
 
-def find(root: str, kind: Kind, set_: str, split: str) -> str | None:
+def find(root: str, kind: Content, set_: str, split: str) -> str | None:
     """The URI of the file, or None where the data root has none."""
     for uri in candidates(root, kind, set_, split):
         if storage.exists(uri):
@@ -31,7 +31,7 @@ def find(root: str, kind: Kind, set_: str, split: str) -> str | None:
     return None
 
 
-def locate(root: str, kind: Kind, set_: str, split: str) -> str:
+def locate(root: str, kind: Content, set_: str, split: str) -> str:
     """The URI of the file.
 
     Raises:
@@ -46,12 +46,12 @@ def locate(root: str, kind: Kind, set_: str, split: str) -> str:
     )
 
 
-def candidates(root: str, kind: Kind, set_: str, split: str) -> list[str]:
+def candidates(root: str, kind: Content, set_: str, split: str) -> list[str]:
     """Where the file may be, the preferred place first."""
     return [storage.join(root, folder, set_, split + ending) for folder, ending in PLACES[kind]]
 
 
-def existing(root: str, kind: Kind) -> list[str]:
+def existing(root: str, kind: Content) -> list[str]:
     """The `SET/SPLIT` names that the data root has for this kind, sorted."""
     names: set[str] = set()
     for folder in dict.fromkeys(folder for folder, _ in PLACES[kind]):
@@ -63,7 +63,7 @@ def existing(root: str, kind: Kind) -> list[str]:
     return sorted(names)
 
 
-def _advice(root: str, kind: Kind, set_: str, split: str) -> str:
+def _advice(root: str, kind: Content, set_: str, split: str) -> str:
     names = existing(root, kind)
     sets = list(dict.fromkeys(name.split("/")[0] for name in names))
     if not sets:

@@ -35,7 +35,7 @@ def fetch(uri: str, cache: str | Path, only: Sequence[str] = (), require_index: 
     if index is not None:
         digest, sizes = index.digest, {path: entry.size for path, entry in index.files.items()}
     else:
-        digest, sizes = storage.revision(uri), {info.path: info.size for info in storage.list_files(uri)}
+        digest, sizes = storage.digest(uri), {info.path: info.size for info in storage.list_files(uri)}
     wanted = {path: size for path, size in sizes.items() if not only or path in only}
     name = hashlib.sha256(json.dumps([digest, sorted(only)]).encode()).hexdigest()
     target = Path(cache) / name

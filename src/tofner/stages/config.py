@@ -12,7 +12,6 @@ from tofner.settings import (
     Export,
     LoopMrc,
     Mlm,
-    Model,
     Mrc,
     MrcRole,
     Ner,
@@ -20,18 +19,19 @@ from tofner.settings import (
     PseudoLabel,
     PseudoNer,
     Split,
+    Strict,
 )
 
 Reads = dict[str, tuple[str, ...]]  # input -> the files of it that are read
 
 
-class StageConfig(Model):
-    """`encoder_revision` tells orchestrators that cache by arguments when an encoder has changed in its place; keys do
+class StageConfig(Strict):
+    """`encoder_digest` tells orchestrators that cache by arguments when an encoder has changed in its place; keys do
     without, since they cover what the encoder holds."""
 
     seed: int
     code: str
-    encoder_revision: str = ""
+    encoder_digest: str = ""
 
     def reads(self, given: Collection[str]) -> Reads:
         """The files that the stage reads of each input, if it does not read all of it; `given`: names of its inputs."""
@@ -39,7 +39,7 @@ class StageConfig(Model):
 
 
 class PrepareConfig(StageConfig):
-    """`translated` are those translated sets that the data root has; `data_revision` covers every file that is read."""
+    """`translated` are those translated sets that the data root has; `data_digest` covers every file that is read."""
 
     source_ner: NerRole
     translated: list[Split]
@@ -48,7 +48,7 @@ class PrepareConfig(StageConfig):
     source_mrc: MrcRole
     types: list[str]
     label_map: dict[str, str | None]
-    data_revision: str
+    data_digest: str
     notes: list[str]
 
     def reads(self, given: Collection[str]) -> Reads:
@@ -59,7 +59,7 @@ class GoldConfig(StageConfig):
     target_test: list[Split]
     types: list[str]
     label_map: dict[str, str | None]
-    data_revision: str
+    data_digest: str
 
     def reads(self, given: Collection[str]) -> Reads:
         return {"data": ()}

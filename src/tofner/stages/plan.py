@@ -61,22 +61,22 @@ def plan(
     storage.check_writable(store)
     present = _present(settings, data)
     files = _files(settings, data, present)
-    encoder_uri, encoder_revision = _encoder(encoder or settings.encoder)
+    encoder_uri, encoder_digest = _encoder(encoder or settings.encoder)
 
     def common(stage: str) -> dict[str, Any]:
         return {"seed": seed, "code": code_revision(stage)}
 
     source_queries = load_queries(settings.queries, settings.source_language, settings.types)
     target_queries = load_queries(settings.queries, settings.target_language, settings.types)
-    test_files = {part.split: revision for part, revision in files.items() if part.role == "target_test"}
-    train_files = {part.split: revision for part, revision in files.items() if part.role != "target_test"}
+    test_files = {part.split: digest for part, digest in files.items() if part.role == "target_test"}
+    train_files = {part.split: digest for part, digest in files.items() if part.role != "target_test"}
     absent = sorted(split for split, there in present.items() if not there)
     run = {
         "preset": preset,
         "description": settings.description,
         "data": data,
         "encoder": encoder_uri,
-        "encoder_revision": encoder_revision,
+        "encoder_digest": encoder_digest,
         "iterations": iterations,
         "seed": seed,
         "overrides": list(overrides),
@@ -86,7 +86,7 @@ def plan(
         "roles": settings.roles.model_dump(),
         "absent": absent,
     }
-    first: dict[str, Any] = {"encoder_revision": encoder_revision}  # of tasks that may be the first to load it
+    first: dict[str, Any] = {"encoder_digest": encoder_digest}  # of tasks that may be the first to load it
     given, stages = settings.roles, settings.stages
     translated = [split for split in given.translated_ner.train if present.get(split, True)]
     configs: dict[str, c.StageConfig] = {
@@ -98,7 +98,7 @@ def plan(
             source_mrc=given.source_mrc,
             types=settings.types,
             label_map=settings.label_map,
-            data_revision=_digest(train_files),
+            data_digest=_digest(train_files),
             notes=[f"optional set {split} is not in the data root" for split in absent],
             **common("prepare"),
         ),
@@ -106,7 +106,7 @@ def plan(
             target_test=given.target_test,
             types=settings.types,
             label_map=settings.label_map,
-            data_revision=_digest(test_files),
+            data_digest=_digest(test_files),
             **common("gold"),
         ),
         "mlm": c.MlmConfig(training=stages.mlm, **first, **common("mlm")),
@@ -155,14 +155,14 @@ def _present(settings: Settings, data: str) -> dict[str, bool]:
 
 
 def _files(settings: Settings, data: str, present: dict[str, bool]) -> dict[Part, str]:
-    """Content revision of every file that the run reads; every missing one is a problem, all listed."""
+    """Digest of every file that the run reads; every missing one is a problem, all listed."""
     found: dict[Part, str] = {}
     problems: list[Problem] = []
     for part in settings.parts():
         if not present.get(part.split, True):
             continue
         try:
-            found[part] = storage.revision(data_root.locate(data, part.kind, *part.split.split("/")))
+            found[part] = storage.digest(data_root.locate(data, part.kind, *part.split.split("/")))
         except BadInput as error:
             problems += error.problems or [Problem(part.split, str(error), "a readable file")]
     if problems:
@@ -171,7 +171,7 @@ def _files(settings: Settings, data: str, present: dict[str, bool]) -> dict[Part
 
 
 def _encoder(name: str) -> tuple[str, str]:
-    """Where the encoder is, pinned, and its revision.
+    """Where the encoder is, pinned, and its digest; of a Hub id, its commit.
 
     An embedded package, local folder or `s3://` prefix is hashed; a Hub id is pinned to the commit it has now.
     """
@@ -189,7 +189,7 @@ def _encoder(name: str) -> tuple[str, str]:
         if not storage.exists(storage.join(name, CONFIG)):
             raise BadSettings(Problem(name, f"no {CONFIG}", "a Hugging Face checkpoint folder"))
         uri = storage.absolute(name)
-        return uri, storage.revision(uri)
+        return uri, storage.digest(uri)
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise BadSettings(Problem("encoder", name, "a Hub id, an existing local folder, or an s3:// prefix"))
     from tofner.training import hub  # asks the Hub, so only when a Hub id is meant

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from tofner.corpora import data_root, read
 from tofner.corpora.corpus import write_mrc, write_ner, write_text
-from tofner.corpora.data_root import Kind
+from tofner.corpora.data_root import Content
 from tofner.corpora.examples import MrcExample, Sentence
 from tofner.corpora.labels import map_types, unknown_type
 from tofner.errors import BadData, Problem
@@ -119,7 +119,7 @@ def _questions(root: str, part: str, splits: Iterable[str], report: Report) -> l
     return examples
 
 
-def _place(root: str, kind: Kind, split: str) -> str:
+def _place(root: str, kind: Content, split: str) -> str:
     return data_root.locate(root, kind, *split.split("/"))
 
 

@@ -86,7 +86,7 @@ def expected_errors(stage: str) -> Iterator[None]:
 
 def stage_key(stage: str, config: StageConfig, digests: dict[str, Any]) -> str:
     """20 hex digits over the stage's name, its config and what `input_digests` says of its inputs."""
-    text = json.dumps([stage, config.model_dump(mode="json", exclude={"encoder_revision"}), digests], sort_keys=True)
+    text = json.dumps([stage, config.model_dump(mode="json", exclude={"encoder_digest"}), digests], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
@@ -108,7 +108,7 @@ def _digest(uri: str, files: tuple[str, ...] | None) -> Any:
     index = storage.folder_index(uri)
     manifest = read_json(storage.join(uri, MANIFEST)) if index is not None and MANIFEST in index.files else {}
     if "stage" not in manifest:
-        return storage.revision(uri) if storage.is_place(uri) else uri
+        return storage.digest(uri) if storage.is_place(uri) else uri
     return manifest["digest"] if files is None else {name: manifest["files"].get(name) for name in files}
 
 

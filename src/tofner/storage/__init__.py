@@ -12,7 +12,7 @@ land; readers find it by its sha256. So give folders with different contents dif
 """
 
 from tofner.storage.faults import NoSuchObject
-from tofner.storage.folders import check_writable, fetch_folder, folder_index, remove_folder, revision, store_folder
+from tofner.storage.folders import check_writable, digest, fetch_folder, folder_index, remove_folder, store_folder
 from tofner.storage.index import INDEX, FileEntry, FolderIndex, file_sha256
 from tofner.storage.objects import FileInfo, exists, list_files, put_file, read_bytes, write_bytes
 from tofner.storage.pointers import PointerMoved, move_pointer, read_pointer
@@ -33,6 +33,7 @@ __all__ = [
     "Progress",
     "absolute",
     "check_writable",
+    "digest",
     "exists",
     "fetch_folder",
     "file_sha256",
@@ -47,7 +48,6 @@ __all__ = [
     "read_bytes",
     "read_pointer",
     "remove_folder",
-    "revision",
     "store_folder",
     "write_bytes",
 ]

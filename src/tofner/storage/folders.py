@@ -228,7 +228,7 @@ def _is_fetched(path: Path, entry: FileEntry | FileInfo) -> bool:
     return file_sha256(path) == entry.sha256
 
 
-def revision(uri: str) -> str:
+def digest(uri: str) -> str:
     """A fingerprint of the contents of a file or folder, sha256 hex: it changes when they do.
 
     Local files and folders: of the contents. Stored folders: the digest of the index, equal to that of the same folder

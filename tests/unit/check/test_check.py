@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tofner.check.files import RoleFile, histogram, run_check
 from tofner.check.view import show
-from tofner.corpora.data_root import Kind
+from tofner.corpora.data_root import Content
 
 TRAIN = """-DOCSTART- -X- O O
 
@@ -40,7 +40,7 @@ Oz\tB-movie
 def make(tmp_path: Path):  # type: ignore[no-untyped-def]
     """Writes a file and returns its `RoleFile`."""
 
-    def build(role: str, kind: Kind, name: str, content: str | bytes, **more: object) -> RoleFile:
+    def build(role: str, kind: Content, name: str, content: str | bytes, **more: object) -> RoleFile:
         set_, split = name.split("/")
         ending = {"ner": "conll", "mrc": "json", "text": "txt"}[kind]
         path = tmp_path / set_ / f"{split}.{ending}"

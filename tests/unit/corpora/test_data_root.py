@@ -34,7 +34,7 @@ def root(tmp_path: Path) -> str:
         ("ner", "tweets/train", "ner/tweets/train.conll"),  # of two files of a split, the one that people edit
     ],
 )
-def test_locate(root: str, kind: data_root.Kind, name: str, expected: str) -> None:
+def test_locate(root: str, kind: data_root.Content, name: str, expected: str) -> None:
     assert data_root.locate(root, kind, *name.split("/")) == str(Path(root, expected))
 
 
@@ -53,7 +53,7 @@ def test_existing(root: str) -> None:
         ("mrc", "zz/train", "the sets here are hub-qa, qa"),
     ],
 )  # fmt: skip
-def test_missing(root: str, kind: data_root.Kind, name: str, message: str) -> None:
+def test_missing(root: str, kind: data_root.Content, name: str, message: str) -> None:
     assert data_root.find(root, kind, *name.split("/")) is None
     with pytest.raises(BadData, match=message):
         data_root.locate(root, kind, *name.split("/"))

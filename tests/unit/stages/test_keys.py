@@ -338,8 +338,8 @@ def test_the_key_leaves_out_what_is_told_to_orchestrators_alone(shared: Setup) -
     """An orchestrator that caches by arguments must see that an encoder has changed in its place."""
     planned = plan(str(shared.root / "preset.yaml"), str(shared.root / "data"), str(shared.store))
     config = config_type("ner", ()).model_validate_json(planned.settings["ner"])
-    assert len(config.encoder_revision) == 64
-    other_encoder = config.model_copy(update={"encoder_revision": "0" * 64})
+    assert len(config.encoder_digest) == 64
+    other_encoder = config.model_copy(update={"encoder_digest": "0" * 64})
     assert runtime.stage_key("ner", other_encoder, {}) == runtime.stage_key("ner", config, {})
 
 

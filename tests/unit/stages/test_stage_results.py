@@ -16,7 +16,7 @@ from tofner.stages.runtime import execute, stage_key
 from tofner.stages.work import Report, Work
 
 GOLD: dict[str, Any] = {
-    "seed": 1, "code": "c", "target_test": ["tgt/test"], "types": ["PER"], "label_map": {}, "data_revision": "r",
+    "seed": 1, "code": "c", "target_test": ["tgt/test"], "types": ["PER"], "label_map": {}, "data_digest": "r",
 }  # fmt: skip
 FILES = {"target_test.parquet": b"rows", "checkpoint/model.bin": b"weights", "checkpoint/report.json": b"not ours"}
 
@@ -69,7 +69,7 @@ def test_a_finished_result_is_found_and_not_made_again(double: Double, tmp_path:
         {"code": "other"},
         {"seed": 2},
         {"types": ["PER", "ORG"]},
-        {"data_revision": "other"},
+        {"data_digest": "other"},
         {"label_map": {"x": None}},
         {"inputs": {"data": "d", "more": "m"}},
     ],
@@ -90,7 +90,7 @@ def test_nothing_else_is_in_its_key(double: Double, tmp_path: Path) -> None:
     elsewhere = do(tmp_path / "b")
     assert Path(elsewhere.uri).name == Path(first.uri).name
     config = GoldConfig.model_validate(GOLD)
-    digests = {"data": [None]}  # what the files hold is in the config, as `data_revision`
+    digests = {"data": [None]}  # what the files hold is in the config, as `data_digest`
     assert stage_key("gold", config, digests) == Path(first.uri).name
     assert stage_key("evaluate", config, digests) != Path(first.uri).name
     assert do(tmp_path / "a", inputs={"data": "moved"}).reused

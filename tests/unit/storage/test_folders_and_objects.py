@@ -274,17 +274,17 @@ def test_fetch_of_a_local_folder_is_the_folder(folder: Path, tmp_path: Path) -> 
 
 
 def test_revision_follows_contents_and_names(folder: Path, tmp_path: Path) -> None:
-    first = storage.revision(str(folder))
+    first = storage.digest(str(folder))
     os.utime(folder / "a.txt", (1, 1))
-    assert storage.revision(str(folder)) == first == storage.store_folder(folder, str(tmp_path / "v1")).digest
-    assert storage.revision(str(tmp_path / "v1")) == first
+    assert storage.digest(str(folder)) == first == storage.store_folder(folder, str(tmp_path / "v1")).digest
+    assert storage.digest(str(tmp_path / "v1")) == first
     (folder / "a.txt").rename(folder / "b.txt")
-    second = storage.revision(str(folder))
+    second = storage.digest(str(folder))
     (folder / "b.txt").write_bytes(b"alphb")
-    assert len({first, second, storage.revision(str(folder))}) == 3
-    assert storage.revision(str(folder / "b.txt")) == hashlib.sha256(b"alphb").hexdigest()
+    assert len({first, second, storage.digest(str(folder))}) == 3
+    assert storage.digest(str(folder / "b.txt")) == hashlib.sha256(b"alphb").hexdigest()
     with pytest.raises(BadInput):
-        storage.revision(str(tmp_path / "nowhere"))
+        storage.digest(str(tmp_path / "nowhere"))
 
 
 def test_the_digest_is_over_sorted_paths_and_contents(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_the_digest_is_over_sorted_paths_and_contents(tmp_path: Path) -> None:
         storage.write_bytes(str(tmp_path / "in" / path), data)
     lines = [(path, hashlib.sha256(data).hexdigest()) for path, data in (("a-d", b"3"), ("a/c", b"2"), ("b", b"1"))]
     text = "".join(f"{path}\0{total}\n" for path, total in lines)
-    assert storage.revision(str(tmp_path / "in")) == hashlib.sha256(text.encode()).hexdigest()
+    assert storage.digest(str(tmp_path / "in")) == hashlib.sha256(text.encode()).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a job keeps: marks after outputs, nothing done twice, bad records within their limit, sums that add up."""
+"""What a job keeps: receipts after outputs, nothing done twice, bad records within their limit, sums that add up."""
 
 import gzip
 import hashlib
@@ -40,11 +40,11 @@ def run(model: str, input: Path, output: Path, **changes: Any) -> Any:
     return tag_job(model, str(input), str(output), threads=1, quiet=True, **changes)
 
 
-def marks(output: Path) -> list[str]:
+def receipts(output: Path) -> list[str]:
     return sorted(path.stem for path in (output / "_tofner/shards").glob("*.json"))
 
 
-def mark(output: Path, number: int) -> dict[str, Any]:
+def receipt(output: Path, number: int) -> dict[str, Any]:
     value: dict[str, Any] = json.loads((output / f"_tofner/shards/{number:05d}.json").read_bytes())
     return value
 
@@ -74,18 +74,18 @@ def records_(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_mark_is_written_after_the_output_and_the_bad_records(
+def test_a_receipt_is_written_after_the_output_and_the_bad_records(
     model: str, records_: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
-    commit, write, write_bad = ShardFile.commit, Ledger.mark, Ledger.write_bad
+    commit, write, write_bad = ShardFile.commit, Ledger.write_receipt, Ledger.write_bad
 
     def committed(self: ShardFile) -> tuple[int, str]:
         steps.append("output")
         return commit(self)
 
     def marked(self: Ledger, *given: Any) -> None:
-        steps.append("mark")
+        steps.append("receipt")
         write(self, *given)
 
     def put_aside(self: Ledger, *given: Any) -> None:
@@ -93,17 +93,17 @@ def test_a_mark_is_written_after_the_output_and_the_bad_records(
         write_bad(self, *given)
 
     monkeypatch.setattr(ShardFile, "commit", committed)
-    monkeypatch.setattr(Ledger, "mark", marked)
+    monkeypatch.setattr(Ledger, "write_receipt", marked)
     monkeypatch.setattr(Ledger, "write_bad", put_aside)
     run(model, records_, tmp_path / "out", shard_bytes=40, max_bad="3")
-    assert steps == ["bad", "output", "mark"] * 3
+    assert steps == ["bad", "output", "receipt"] * 3
 
 
-def test_a_death_before_the_mark_leaves_a_shard_to_be_done_again(
+def test_a_death_before_the_receipt_leaves_a_shard_to_be_done_again(
     model: str, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(model, lines, tmp_path / "whole", shard_bytes=16)
-    write = Ledger.mark
+    write = Ledger.write_receipt
 
     def dies(self: Ledger, shard: Any, counts: Any) -> None:
         if shard.number == 2:
@@ -111,18 +111,18 @@ def test_a_death_before_the_mark_leaves_a_shard_to_be_done_again(
         write(self, shard, counts)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "mark", dies)
+        patch.setattr(Ledger, "write_receipt", dies)
         with pytest.raises(PassingFault, match="gone"):
             run(model, lines, tmp_path / "out", shard_bytes=16)
-    assert (marks(tmp_path / "out"), len(parts(tmp_path / "out"))) == (["00000", "00001"], 3)
+    assert (receipts(tmp_path / "out"), len(parts(tmp_path / "out"))) == (["00000", "00001"], 3)
     assert run(model, lines, tmp_path / "out", shard_bytes=16).complete
     assert [p.read_bytes() for p in parts(tmp_path / "out")] == [p.read_bytes() for p in parts(tmp_path / "whole")]
 
 
-def test_what_is_marked_is_trusted_and_the_rest_is_done(model: str, lines: Path, tmp_path: Path) -> None:
+def test_what_has_a_receipt_is_trusted_and_the_rest_is_done(model: str, lines: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    report = run(model, lines, out, shard_bytes=16, shard="1/2")
-    assert (marks(out), report.shards_done, report.complete) == (["00001", "00003"], 2, False)
+    report = run(model, lines, out, shard_bytes=16, worker="1/2")
+    assert (receipts(out), report.shards_done, report.complete) == (["00001", "00003"], 2, False)
     assert [row["text"] for path in parts(out) for row in rows_of(path)] == ["Ajax 02", "Ajax 03", "Ajax 06", "Ajax 07"]
     for path in parts(out):
         path.write_bytes(b"kept\n")
@@ -134,19 +134,19 @@ def test_what_is_marked_is_trusted_and_the_rest_is_done(model: str, lines: Path,
 
 
 def test_a_job_of_another_model_is_refused_the_output(model: str, lines: Path, tmp_path: Path) -> None:
-    run(model, lines, tmp_path / "out", shard="0/2", shard_bytes=16)
+    run(model, lines, tmp_path / "out", worker="0/2", shard_bytes=16)
     other = publish_tiny(tmp_path / "other")
     (other / "labels.json").write_text(json.dumps({"labels": [*LABELS[1:], "O"]}))
     with pytest.raises(BadInput, match=r"plan of another job \(fingerprint .*, model "):
-        run(str(other), lines, tmp_path / "out", shard="1/2", shard_bytes=16)
+        run(str(other), lines, tmp_path / "out", worker="1/2", shard_bytes=16)
 
 
 def test_parts_and_bad_records_are_joined_in_the_order_of_the_input(
     model: str, records_: Path, lines: Path, tmp_path: Path
 ) -> None:
-    for shard in ("2/3", "0/3", "1/3"):
-        run(model, lines, tmp_path / "o.jsonl", shard_bytes=16, shard=shard)
-        run(model, records_, tmp_path / "bad", shard_bytes=40, max_bad="3", shard=shard)
+    for worker in ("2/3", "0/3", "1/3"):
+        run(model, lines, tmp_path / "o.jsonl", shard_bytes=16, worker=worker)
+        run(model, records_, tmp_path / "bad", shard_bytes=40, max_bad="3", worker=worker)
     assert [row["text"] for row in rows_of(tmp_path / "o.jsonl")] == [f"Ajax {i:02d}" for i in range(8)]
     dead = rows_of(tmp_path / "bad/_tofner/dead-letter.jsonl")
     assert [row["line"] for row in dead] == [1, 3, 6]
@@ -224,11 +224,11 @@ def test_a_worker_gives_up_in_the_shard_that_is_too_much(model: str, records_: P
     """The bad lines are 1, 3 and 6; shards hold two lines each."""
     with pytest.raises(BadData, match=r"2 bad of 4 records .*in.jsonl:3: .*at most 1;"):
         run(model, records_, tmp_path / "out", shard_bytes=40, max_bad="1")
-    assert marks(tmp_path / "out") == ["00000"]
+    assert receipts(tmp_path / "out") == ["00000"]
     assert [row["line"] for row in rows_of(tmp_path / "out/_tofner/bad/00001.jsonl")] == [3]
     with pytest.raises(BadData, match="3 bad of 6 records"):
         run(model, records_, tmp_path / "out", shard_bytes=40, max_bad="2")
-    assert marks(tmp_path / "out") == ["00000", "00001"], "what the first run found counts in the second"
+    assert receipts(tmp_path / "out") == ["00000", "00001"], "what the first run found counts in the second"
     report = run(model, records_, tmp_path / "out", shard_bytes=40, max_bad="3")
     assert (report.complete, report.counts.records, report.counts.bad) == (True, 3, 3)
 
@@ -236,7 +236,7 @@ def test_a_worker_gives_up_in_the_shard_that_is_too_much(model: str, records_: P
 def test_a_share_of_few_records_is_judged_at_the_end(model: str, records_: Path, tmp_path: Path) -> None:
     with pytest.raises(BadData, match=r"3 bad of 6 records .*at most 49%"):
         run(model, records_, tmp_path / "out", shard_bytes=40, max_bad="49%")
-    assert len(marks(tmp_path / "out")) == 3
+    assert len(receipts(tmp_path / "out")) == 3
     assert run(model, records_, tmp_path / "out", shard_bytes=40, max_bad="50%").complete
 
 
@@ -245,8 +245,8 @@ def test_statistics_are_sums_over_the_outputs(model: str, tagger: Tagger, tmp_pa
     path, out = tmp_path / "in.jsonl", tmp_path / "out"
     rows = [{"text": text, **({"entities": []} if i < 3 else {})} for i, text in enumerate(texts)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows[:20]) + "{\n" + "".join(map(dump, rows[20:])))
-    for shard in ("1/2", "0/2"):
-        report = run(model, path, out, shard_bytes=500, max_bad="1", shard=shard)
+    for worker in ("1/2", "0/2"):
+        report = run(model, path, out, shard_bytes=500, max_bad="1", worker=worker)
     told = json.loads((out / "_tofner/statistics.json").read_text())
     made = [row for part in parts(out) for row in rows_of(part)]
     tokenizer = make_tokenizer()
@@ -271,9 +271,9 @@ def test_statistics_are_sums_over_the_outputs(model: str, tagger: Tagger, tmp_pa
     assert (told["shards"], told["workers"]) == (report.shards, 2)
     assert report.counts.records == 32
     for number, part in enumerate(parts(out)):
-        assert mark(out, number)["sha256"] == hashlib.sha256(part.read_bytes()).hexdigest()
-        assert (mark(out, number)["output"], mark(out, number)["bytes"]) == (part.name, part.stat().st_size)
-        assert mark(out, number)["records"] == len(rows_of(part))
+        assert receipt(out, number)["sha256"] == hashlib.sha256(part.read_bytes()).hexdigest()
+        assert (receipt(out, number)["output"], receipt(out, number)["bytes"]) == (part.name, part.stat().st_size)
+        assert receipt(out, number)["records"] == len(rows_of(part))
 
 
 def dump(row: dict[str, Any]) -> str:
@@ -281,20 +281,20 @@ def dump(row: dict[str, Any]) -> str:
 
 
 def test_a_worker_tells_of_its_own_shards(model: str, lines: Path, tmp_path: Path) -> None:
-    report = run(model, lines, tmp_path / "out", shard_bytes=16, shard="1/4")
+    report = run(model, lines, tmp_path / "out", shard_bytes=16, worker="1/4")
     told = json.loads((tmp_path / "out/_tofner/workers/worker-1-of-4.json").read_text())
     assert (told["shard"], told["records"], told["words"]) == ("1/4", 2, 4)
     assert (report.counts.records, report.complete, report.page) == (2, False, None)
-    report = run(model, lines, tmp_path / "out", shard_bytes=16, shard="2/4")
+    report = run(model, lines, tmp_path / "out", shard_bytes=16, worker="2/4")
     assert (report.counts.records, report.shards_done, report.shards) == (2, 2, 4)
 
 
 def test_a_worker_without_shards_names_no_statistics(model: str, lines: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    report = run(model, lines, out, shard_bytes=16, shard="6/7")
+    report = run(model, lines, out, shard_bytes=16, worker="6/7")
     assert (report.statistics, report.shards_done) == (None, 0)
     for _ in range(2):  # the second time there is nothing left for it
-        report = run(model, lines, out, shard_bytes=16, shard="1/7")
+        report = run(model, lines, out, shard_bytes=16, worker="1/7")
         assert json.loads(Path(report.statistics).read_bytes())["records"] == 2
 
 
@@ -313,14 +313,14 @@ def test_the_page_shows_the_records_of_the_smallest_hashes(
     path, out = tmp_path / "in.txt", tmp_path / "out"
     path.write_bytes(b"\xff\n" + b"".join(b"Ajax %03d\n" % i for i in range(120)) + b"\n\n")
     run(model, path, out, max_bad="1", shard_bytes=600)
-    per_shard = [mark(out, n)["records"] for n in range(2)]
+    per_shard = [receipt(out, n)["records"] for n in range(2)]
     ranks = [[(zlib.crc32(f"{n}:{i}".encode()), n, i) for i in range(count)] for n, count in enumerate(per_shard)]
     before = [0, per_shard[0]]
     texts = [f"Ajax {i:03d}" for i in range(120)] + ["", ""]
     for n in range(2):
         best = [(rank, texts[before[n] + i]) for rank, _, i in sorted(ranks[n]) if texts[before[n] + i]][:20]
-        assert [(row["rank"], row["text"]) for row in mark(out, n)["samples"]] == best
-    both = sorted((row["rank"], row["text"]) for n in range(2) for row in mark(out, n)["samples"])
+        assert [(row["rank"], row["text"]) for row in receipt(out, n)["samples"]] == best
+    both = sorted((row["rank"], row["text"]) for n in range(2) for row in receipt(out, n)["samples"])
     shown = re.findall("<p>(.*?)</p>", (out / "_tofner/sample.html").read_text())
     assert [re.sub("<small>.*?</small>|<[^>]+>", "", row) for row in shown] == [text for _, text in both]
     assert len(shown) == 40
@@ -330,7 +330,7 @@ def test_a_sample_of_tokens_is_marked_in_its_joined_text(model: str, tagger: Tag
     tokens = "New York Ajax Madrid Obama".split()
     (tmp_path / "in.jsonl").write_text(json.dumps({"tokens": tokens}) + "\n")
     run(model, tmp_path / "in.jsonl", tmp_path / "out")
-    (sample,) = mark(tmp_path / "out", 0)["samples"]
+    (sample,) = receipt(tmp_path / "out", 0)["samples"]
     (found,) = tagger.tag([tokens])
     assert found
     assert [(sample["text"][a:b], label) for a, b, label, _ in sample["entities"]] == [(e.text, e.label) for e in found]
@@ -339,7 +339,7 @@ def test_a_sample_of_tokens_is_marked_in_its_joined_text(model: str, tagger: Tag
 def test_a_long_sample_is_cut_and_says_so(tmp_path: Path, model: str) -> None:
     (tmp_path / "in.txt").write_text("Ajax " * 399 + "\n" + "Ajax " * 400 + "\n" + "Ajax " * 401 + "\n")
     run(model, tmp_path / "in.txt", tmp_path / "out")
-    samples = sorted(mark(tmp_path / "out", 0)["samples"], key=lambda row: (len(row["text"]), row["cut"]))
+    samples = sorted(receipt(tmp_path / "out", 0)["samples"], key=lambda row: (len(row["text"]), row["cut"]))
     assert [(len(row["text"]), row["cut"]) for row in samples] == [(1995, False), (2000, False), (2000, True)]
     assert all(end <= 2000 for row in samples for _, end, *_ in row["entities"])
 

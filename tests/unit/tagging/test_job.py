@@ -146,7 +146,7 @@ def test_any_number_of_workers_gives_the_same_bytes(model: str, tmp_path: Path, 
     for count in (1, 2, 4, 8):
         out = tmp_path / f"out{count}"
         for i in random.Random(count).sample(range(count), count):
-            run(model, path, out, shard=f"{i}/{count}", shard_bytes=size)
+            run(model, path, out, worker=f"{i}/{count}", shard_bytes=size)
         assert (out / "_tofner/complete.json").is_file()
         results.append(outputs(out))
     assert len(results[0]) >= 20
@@ -161,7 +161,7 @@ def test_output_file_is_joined(model: str, tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "in.jsonl")
     run(model, path, tmp_path / "out")
     for i in (1, 0):
-        report = run(model, path, tmp_path / "o.jsonl.gz", shard=f"{i}/2", shard_bytes=2000)
+        report = run(model, path, tmp_path / "o.jsonl.gz", worker=f"{i}/2", shard_bytes=2000)
         assert report.complete == (i == 0)
         assert (tmp_path / "o.jsonl.gz").exists() == (i == 0)
     assert gzip.decompress((tmp_path / "o.jsonl.gz").read_bytes()) == (tmp_path / "out/in.jsonl").read_bytes()
@@ -331,9 +331,9 @@ def test_unusable_settings(model: str, tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(BadInput, match="written as conll"):
         run(model, path, tmp_path / "out.conll")
     monkeypatch.setenv("JOB_COMPLETION_INDEX", "1")
-    with pytest.raises(BadInput, match="TOFNER_SHARDS"):
+    with pytest.raises(BadInput, match="TOFNER_WORKERS"):
         run(model, path, tmp_path / "out")
-    monkeypatch.setenv("TOFNER_SHARDS", "4")
+    monkeypatch.setenv("TOFNER_WORKERS", "4")
     assert Worker.parse(None) == Worker(1, 4)
     assert Worker.parse("0/2") == Worker(0, 2)
 

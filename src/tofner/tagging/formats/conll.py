@@ -8,7 +8,7 @@ from tofner.errors import BadData, Problem
 from tofner.tagging.engine.texts import Entity
 from tofner.tagging.formats.files import InputFile, Shard
 from tofner.tagging.formats.record import Bad, Group, Record, Unusable, bad, decode
-from tofner.tagging.formats.streams import MAX_RECORD_BYTES, Source, owned_lines
+from tofner.tagging.formats.streams import MAX_RECORD_BYTES, FileBytes, owned_lines
 from tofner.words.spans import Span, spans_to_tags
 
 _DOCSTART = b"-DOCSTART-"
@@ -43,7 +43,7 @@ def refuse_numbered(file: InputFile, rows: Sequence[Record | Bad]) -> None:
         raise BadData(Problem(file.uri, *NUMBERED, NUMBERED_FIX))
 
 
-def sentences(shard: Shard, source: Source) -> Iterator[tuple[Record | Bad, int]]:
+def sentences(shard: Shard, source: FileBytes) -> Iterator[tuple[Record | Bad, int]]:
     """Sentences between blank lines. One belongs to the range that holds the beginning of the last blank line before
     it; the first of the file, to the first range. So both neighbours of a cut agree without talking. A -DOCSTART- line
     begins a sentence of its range, with or without blank lines around it."""

@@ -9,7 +9,7 @@ from tofner.tagging.formats.conll import refuse_numbered, sentences
 from tofner.tagging.formats.files import Shard
 from tofner.tagging.formats.jsonl import parse_jsonl
 from tofner.tagging.formats.record import GROUP_BYTES, GROUP_RECORDS, Bad, Group, Record, Unusable, bad
-from tofner.tagging.formats.streams import MAX_RECORD_BYTES, Source, owned_lines, seek_to
+from tofner.tagging.formats.streams import MAX_RECORD_BYTES, FileBytes, owned_lines, seek_to
 from tofner.tagging.formats.text import parse_text
 
 
@@ -26,7 +26,7 @@ def read_groups(shard: Shard) -> Iterator[Group]:
 
         yield from read_parquet_groups(shard)
         return
-    source = Source(shard.file, seek_to(shard))
+    source = FileBytes(shard.file, seek_to(shard))
     try:
         rows: list[Record | Bad] = []
         size = 0
@@ -47,7 +47,7 @@ def read_groups(shard: Shard) -> Iterator[Group]:
         source.close()
 
 
-def _rows(shard: Shard, source: Source) -> Iterator[tuple[Record | Bad, int]]:
+def _rows(shard: Shard, source: FileBytes) -> Iterator[tuple[Record | Bad, int]]:
     if shard.file.format == "conll":
         yield from sentences(shard, source)
         return

@@ -16,7 +16,7 @@ _GZIP_LEVEL = 6
 _ZSTD_LEVEL = 3
 
 
-class Source:
+class FileBytes:
     """A byte stream over a file (or a range of a plain one) that knows how far it has read of what is stored."""
 
     def __init__(self, file: InputFile, start: int = 0) -> None:
@@ -97,7 +97,7 @@ def _decompressed(stored: BinaryIO, compression: Compression) -> BinaryIO:
     return stored
 
 
-def lines(source: Source, at: int = 0) -> Iterator[tuple[int, bytes | None]]:
+def lines(source: FileBytes, at: int = 0) -> Iterator[tuple[int, bytes | None]]:
     """Lines with the offset of each (in decompressed bytes, counted from `at`), without `\\n` and a `\\r` before it.
 
     A line of more than MAX_RECORD_BYTES comes as None: it is skipped without being held. Only `\\n` ends a line.
@@ -120,7 +120,7 @@ def lines(source: Source, at: int = 0) -> Iterator[tuple[int, bytes | None]]:
 
 def count_lines(file: InputFile, end: int) -> int:
     """Line ends in the first `end` bytes of a plain file."""
-    source, total, left = Source(file), 0, end
+    source, total, left = FileBytes(file), 0, end
     try:
         while left and (chunk := source.read(min(left, _CHUNK_BYTES))):
             total += chunk.count(b"\n")
@@ -162,7 +162,7 @@ def seek_to(shard: Shard) -> int:
     return max(0, shard.start - 1)
 
 
-def owned_lines(shard: Shard, source: Source) -> Iterator[tuple[int, int, bytes | None]]:
+def owned_lines(shard: Shard, source: FileBytes) -> Iterator[tuple[int, int, bytes | None]]:
     """(line number in the shard, offset, line) from the first line that begins in the range on, to the file's end."""
     at = seek_to(shard)
     stream = lines(source, at)

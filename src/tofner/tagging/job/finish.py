@@ -1,6 +1,6 @@
 """The end of a job: join parts, gather dead letters, sum up. Done by whichever worker finds every shard finished.
 
-All of it is a function of the marks, so two workers that finish together write the same.
+All of it is a function of the receipts, so two workers that finish together write the same.
 """
 
 import json
@@ -46,16 +46,16 @@ def finish_job(job: Job, worker: Worker, phases: dict[str, float], seconds: floa
     ledger = job.ledger
     done = ledger.done()
     complete = len(done & {shard.number for shard in job.shards}) == len(job.shards)
-    marks = [ledger.counts(n) for n in sorted(done) if complete or worker.takes(n)]
-    total = Counts.sum_of(marks)
-    own = Counts.sum_of(mark for mark in marks if worker.takes(mark["shard"]))
+    receipts = [ledger.counts(n) for n in sorted(done) if complete or worker.takes(n)]
+    total = Counts.sum_of(receipts)
+    own = Counts.sum_of(receipt for receipt in receipts if worker.takes(receipt["shard"]))
     mine = ledger.path("workers", f"worker-{worker.index}-of-{worker.count}.json")
     if phases:
-        about = {"shard": f"{worker.index}/{worker.count}", "seconds": round(seconds, 3), "phases": _rounded(phases)}
+        about = {"worker": f"{worker.index}/{worker.count}", "seconds": round(seconds, 3), "phases": _rounded(phases)}
         storage.write_bytes(mine, _pretty({**about, **_summary(own, seconds)}))
     page = dead = None
     if complete:
-        page, dead = ledger.path("sample.html"), _finish_whole(job, marks, total)
+        page, dead = ledger.path("sample.html"), _finish_whole(job, receipts, total)
     counts = total if complete else own
     where: str | None = None
     if complete or storage.exists(mine):
@@ -63,14 +63,14 @@ def finish_job(job: Job, worker: Worker, phases: dict[str, float], seconds: floa
     return JobReport(ledger.output, complete, len(done), len(job.shards), counts, seconds, where, page, dead)
 
 
-def _finish_whole(job: Job, marks: list[dict[str, Any]], total: Counts) -> str | None:
+def _finish_whole(job: Job, receipts: list[dict[str, Any]], total: Counts) -> str | None:
     """Everything that needs all shards; returns where the dead letters are."""
     ledger = job.ledger
     dead = ledger.path("dead-letter.jsonl") if total.bad else None
     if ledger.is_complete():
         return dead
     if dead:
-        parts = [ledger.bad_of(mark["shard"]) for mark in marks if mark["bad"]]
+        parts = [ledger.bad_of(receipt["shard"]) for receipt in receipts if receipt["bad"]]
         join_outputs(parts, dead, ledger.scratch, "jsonl", "")
     if ledger.parts != ledger.output:
         parts = [ledger.output_of(shard) for shard in job.shards]
@@ -82,7 +82,7 @@ def _finish_whole(job: Job, marks: list[dict[str, Any]], total: Counts) -> str |
                 return dead
             raise
     workers = [json.loads(storage.read_bytes(uri)) for uri in _worker_files(ledger)]
-    samples = sorted((row for mark in marks for row in mark["samples"]), key=lambda row: int(row["rank"]))
+    samples = sorted((row for receipt in receipts for row in receipt["samples"]), key=lambda row: int(row["rank"]))
     title = Path(ledger.output).name
     page = sample_page(title, samples[:_PAGE_SAMPLES], total)
     storage.write_bytes(ledger.path("sample.html"), page.encode())
@@ -91,9 +91,9 @@ def _finish_whole(job: Job, marks: list[dict[str, Any]], total: Counts) -> str |
         for phase, value in row["phases"].items():
             spent[phase] = spent.get(phase, 0.0) + value
     longest = max((row["seconds"] for row in workers), default=0.0)
-    about = {"output": ledger.output, "shards": len(marks), "workers": len(workers), "phases": _rounded(spent)}
+    about = {"output": ledger.output, "shards": len(receipts), "workers": len(workers), "phases": _rounded(spent)}
     storage.write_bytes(ledger.path("statistics.json"), _pretty({**about, **_summary(total, longest)}))
-    storage.write_bytes(ledger.path("complete.json"), _pretty({"shards": len(marks), "records": total.records}))
+    storage.write_bytes(ledger.path("complete.json"), _pretty({"shards": len(receipts), "records": total.records}))
     remove(ledger.scratch)
     if ledger.parts != ledger.output:
         remove(ledger.parts)

@@ -1,4 +1,4 @@
-"""What a job keeps beside its output: the plan it began with, a mark for each finished shard, and bad records.
+"""What a job keeps beside its output: the plan it began with, a receipt for each finished shard, and bad records.
 
     _tofner/plan.json            written once, by whoever comes first; everybody else must have the same plan
     _tofner/shards/00003.json    shard 3 is done: its counts, written after its output
@@ -7,8 +7,8 @@
     _tofner/dead-letter.jsonl    all bad records; with statistics.json, sample.html and complete.json the last things
     written
 
-A job that is started again reads the marks and does the rest. Output is made visible before its mark: a kill between
-the two makes the shard be done again, with the same bytes.
+A job that is started again reads the receipts and does the rest. Output is made visible before its receipt: a kill
+between the two makes the shard be done again, with the same bytes.
 """
 
 import contextlib
@@ -68,15 +68,15 @@ class Ledger:
         names = (info.path for info in storage.list_files(self.path("shards")))
         return {int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdecimal()}
 
-    def mark(self, shard: Shard, counts: dict[str, Any]) -> None:
-        storage.write_bytes(self._mark_of(shard.number), json.dumps(counts, ensure_ascii=False).encode())
+    def write_receipt(self, shard: Shard, counts: dict[str, Any]) -> None:
+        storage.write_bytes(self._receipt_of(shard.number), json.dumps(counts, ensure_ascii=False).encode())
 
     def counts(self, number: int) -> dict[str, Any]:
-        """What `mark` wrote."""
-        value: dict[str, Any] = json.loads(storage.read_bytes(self._mark_of(number)))
+        """What `write_receipt` wrote."""
+        value: dict[str, Any] = json.loads(storage.read_bytes(self._receipt_of(number)))
         return value
 
-    def _mark_of(self, number: int) -> str:
+    def _receipt_of(self, number: int) -> str:
         return self.path("shards", f"{number:05d}.json")
 
     def write_bad(self, shard: Shard, rows: Sequence[dict[str, Any]]) -> None:

@@ -24,7 +24,7 @@ class JobSettings:
     Attributes:
         format: of the input; `auto` goes by suffixes.
         precision: which graph of the model.
-        shard: `i/n`; None: from JOB_COMPLETION_INDEX, or the only worker.
+        worker: `i/n`; None: from JOB_COMPLETION_INDEX, or the only worker.
         threads: CPU cores; None: affinity mask and cgroup limit.
         processes: that share this worker's shards and threads.
         max_bad: bad records that may be: a number, or a share such as `1%`.
@@ -35,7 +35,7 @@ class JobSettings:
 
     format: str = "auto"
     precision: Precision = "fp32"
-    shard: str | None = None
+    worker: str | None = None
     threads: int | None = None
     processes: int = 1
     max_bad: str = "1%"
@@ -94,7 +94,7 @@ class Job:
         return cls(shards, ledger, formats, compression if is_file else None)
 
     def open_shards(self, worker: Worker) -> list[Shard]:
-        """The worker's shards that have no mark yet."""
+        """The worker's shards that have no receipt yet."""
         done = self.ledger.done()
         return [shard for shard in self.shards if worker.takes(shard.number) and shard.number not in done]
 

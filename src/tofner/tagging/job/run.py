@@ -1,7 +1,7 @@
 """The batch job: read, prepare, run, write, all at once; shard by shard, whole or not at all.
 
-Tagger.load -> find_inputs -> plan_shards -> for each open shard of this worker: groups -> tags -> output, mark
--> the worker that sees all marks joins, sums up and writes `complete.json`
+Tagger.load -> find_inputs -> plan_shards -> for each open shard of this worker: groups -> tags -> output, receipt
+-> the worker that sees all receipts joins, sums up and writes `complete.json`
 """
 
 import multiprocessing
@@ -46,7 +46,7 @@ def tag_job(model: str, input: str, output: str, settings: JobSettings | None = 
     """
     settings = replace(settings or JobSettings(), **changes)
     limit = Limit.parse(settings.max_bad)
-    worker = Worker.parse(settings.shard)
+    worker = Worker.parse(settings.worker)
     for name, value in (("threads", settings.threads), ("processes", settings.processes)):
         if value is not None and value < 1:
             raise BadSettings(Problem(f"--{name}", str(value), "1 or more"))
@@ -102,7 +102,7 @@ def _write(
     total: Counts,
     limit: Limit,
 ) -> None:
-    """Write a shard's output, then its mark."""
+    """Write a shard's output, then its receipt."""
     counts = Counts(shard.number)
     bad: list[Bad] = []
     uri = job.ledger.output_of(shard)
@@ -124,7 +124,7 @@ def _write(
         start = time.perf_counter()
         _dead(job, shard, bad)
         counts.bytes, counts.sha256 = out.commit()
-        job.ledger.mark(shard, counts.as_mark(shard))
+        job.ledger.write_receipt(shard, counts.as_receipt(shard))
         total.merge(counts)
         progress.add(0, 0, _size(shard) - before)
         clock.add("write", time.perf_counter() - start)
@@ -144,10 +144,10 @@ def _dead(job: Job, shard: Shard, bad: list[Bad]) -> list[dict[str, Any]]:
 
 def _check_limit(job: Job, worker: Worker, limit: Limit) -> None:
     """At the end: bad records of all the worker's shards against the limit."""
-    marks = [job.ledger.counts(n) for n in sorted(job.ledger.done()) if worker.takes(n)]
-    total = Counts.sum_of(marks)
+    receipts = [job.ledger.counts(n) for n in sorted(job.ledger.done()) if worker.takes(n)]
+    total = Counts.sum_of(receipts)
     if limit.exceeded(total.bad, total.records + total.bad):
-        first = next(mark for mark in marks if mark["bad"])
+        first = next(receipt for receipt in receipts if receipt["bad"])
         raise limit.error(total.bad, total.records + total.bad, job.ledger.bad_of(first["shard"]))
 
 

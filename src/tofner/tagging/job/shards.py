@@ -32,8 +32,8 @@ class Worker:
 
     @classmethod
     def parse(cls, text: str | None) -> "Worker":
-        """From `--shard i/n` (i from 0 to n - 1); without it from Kubernetes' `JOB_COMPLETION_INDEX` and
-        `TOFNER_SHARDS`; without those, the only one.
+        """From `--worker i/n` (i from 0 to n - 1); without it from Kubernetes' `JOB_COMPLETION_INDEX` and
+        `TOFNER_WORKERS`; without those, the only one.
 
         >>> Worker.parse("2/8")
         Worker(index=2, count=8)
@@ -41,13 +41,13 @@ class Worker:
         Raises:
             BadSettings: not two numbers, or out of range.
         """
-        place = "--shard"
+        place = "--worker"
         if text is None and "JOB_COMPLETION_INDEX" in os.environ:
-            place = "JOB_COMPLETION_INDEX/TOFNER_SHARDS"
-            if "TOFNER_SHARDS" not in os.environ:
-                fix = "set TOFNER_SHARDS to the Job's completions, or give --shard"
-                raise BadSettings(Problem("TOFNER_SHARDS", "nothing", "the number of shards", fix))
-            text = f"{os.environ['JOB_COMPLETION_INDEX']}/{os.environ['TOFNER_SHARDS']}"
+            place = "JOB_COMPLETION_INDEX/TOFNER_WORKERS"
+            if "TOFNER_WORKERS" not in os.environ:
+                fix = "set TOFNER_WORKERS to the Job's completions, or give --worker"
+                raise BadSettings(Problem("TOFNER_WORKERS", "nothing", "the number of workers", fix))
+            text = f"{os.environ['JOB_COMPLETION_INDEX']}/{os.environ['TOFNER_WORKERS']}"
         if text is None:
             return cls()
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip(), re.ASCII)

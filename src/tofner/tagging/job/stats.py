@@ -82,12 +82,12 @@ class Counts:
         """The rank that a record must be below to be kept."""
         return int(self.samples[-1]["rank"]) if len(self.samples) >= SAMPLES_A_SHARD else 1 << 32
 
-    def as_mark(self, shard: Shard) -> dict[str, Any]:
+    def as_receipt(self, shard: Shard) -> dict[str, Any]:
         """What the ledger keeps of a finished shard."""
-        mark = {name: getattr(self, name) for name in ADDED}
+        receipt = {name: getattr(self, name) for name in ADDED}
         entities = dict(sorted(self.entities.items()))
         about = {"shard": shard.number, "input": shard.file.name, "output": shard.output}
-        return {**about, **mark, "sha256": self.sha256, "entities": entities, "samples": self.samples}
+        return {**about, **receipt, "sha256": self.sha256, "entities": entities, "samples": self.samples}
 
     def merge(self, other: "Counts") -> None:
         """Add another's counts; samples and checksums stay with their shards."""
@@ -97,11 +97,11 @@ class Counts:
             self.entities[label] = self.entities.get(label, 0) + count
 
     @classmethod
-    def sum_of(cls, marks: Iterable[dict[str, Any]]) -> "Counts":
-        """Add up marks."""
+    def sum_of(cls, receipts: Iterable[dict[str, Any]]) -> "Counts":
+        """Add up receipts."""
         total = cls()
-        for mark in marks:
-            total.merge(cls(entities=mark["entities"], **{name: mark[name] for name in ADDED}))
+        for receipt in receipts:
+            total.merge(cls(entities=receipt["entities"], **{name: receipt[name] for name in ADDED}))
         return total
 
 
