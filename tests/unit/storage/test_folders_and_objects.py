@@ -76,7 +76,7 @@ def test_importing_and_local_use_leave_boto3_alone(tmp_path: Path) -> None:
     code = (
         "import sys, tofner.storage as s; from pathlib import Path; "
         "s.write_bytes(sys.argv[1] + '/in/x', b'1'); s.store_folder(Path(sys.argv[1], 'in'), sys.argv[1] + '/out'); "
-        "s.revision(sys.argv[1] + '/out'); s.open_read(sys.argv[1] + '/in/x').read(); "
+        "s.digest(sys.argv[1] + '/out'); s.open_read(sys.argv[1] + '/in/x').read(); "
         "print([m for m in sys.modules if m.startswith(('boto', 's3transfer', 'torch', 'pydantic', 'typer'))])"
     )
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)

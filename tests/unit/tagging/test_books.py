@@ -283,7 +283,7 @@ def dump(row: dict[str, Any]) -> str:
 def test_a_worker_tells_of_its_own_shards(model: str, lines: Path, tmp_path: Path) -> None:
     report = run(model, lines, tmp_path / "out", shard_bytes=16, worker="1/4")
     told = json.loads((tmp_path / "out/_tofner/workers/worker-1-of-4.json").read_text())
-    assert (told["shard"], told["records"], told["words"]) == ("1/4", 2, 4)
+    assert (told["worker"], told["records"], told["words"]) == ("1/4", 2, 4)
     assert (report.counts.records, report.complete, report.page) == (2, False, None)
     report = run(model, lines, tmp_path / "out", shard_bytes=16, worker="2/4")
     assert (report.counts.records, report.shards_done, report.shards) == (2, 2, 4)

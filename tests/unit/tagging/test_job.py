@@ -314,8 +314,8 @@ def test_unusable_inputs(model: str, tmp_path: Path, make: Callable[[Path], None
 def test_unusable_settings(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_jsonl(tmp_path / "in.jsonl", 3)
     for changes, said in [
-        ({"shard": "2/2"}, "i/n"),
-        ({"shard": "x"}, "i/n"),
+        ({"worker": "2/2"}, "i/n"),
+        ({"worker": "x"}, "i/n"),
         ({"max_bad": "-1"}, "max-bad"),
         ({"max_bad": "101%"}, "max-bad"),
         ({"format": "xml"}, "--format"),
