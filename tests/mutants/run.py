@@ -11,22 +11,33 @@ The list is every `tests/mutants/*.toml`, a table a mutant:
     new = "greater_is_better=False,"
     tests = ["tests/unit/training/test_fit.py::test_the_best_epoch_is_left"]
 
-Each mutant is made in a copy of the tree, never in the tree itself. Its tests must pass on the code as it is and fail,
-by a failing test and not by an import that breaks, on the mutant. Ends with 0 when all are killed.
+Each mutant is made in a copy of the tree, never in the tree itself, and tried in a fork (so on Linux or macOS). Its
+tests must pass on the code as it is and fail, by a failing test and not by an import that breaks, on the mutant. Ends
+with 0 when all are killed.
 """
 
 import argparse
+import importlib
+import multiprocessing
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+# Read at their import: one thread a process, no bytecode in the copies, no telemetry.
+os.environ.update(OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1", ORT_DISABLE_TELEMETRY="1")
+sys.dont_write_bytecode = True
+# Loaded once and not by each fork; nothing of the tree itself.
+HEAVY = ("torch", "transformers", "transformers.trainer", "datasets", "pyarrow.parquet", "seqeval.metrics", "sklearn")
+HEAVY += ("onnx", "onnxruntime", "boto3", "kfp", "kfp.compiler", "kfp.kubernetes")
+OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--no-header", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = (
     "src",
@@ -90,17 +101,26 @@ def copy_tree(target: Path) -> Path:
 
 
 def run_tests(tree: Path, tests: list[str]) -> tuple[int, str]:
-    """pytest's exit code and output; -1 when it took too long."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests]
-    path = os.pathsep.join([str(tree / "src"), str(tree)])
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run(
-            command, check=False, cwd=tree, env=environment, capture_output=True, text=True, timeout=MOST_SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        return -1, f"no end within {MOST_SECONDS} s"
-    return done.returncode, done.stdout + done.stderr
+    """pytest's exit code and output, in a fork of this process, which has loaded the heavy libraries already.
+
+    The code is negative when a signal ended it: SIGALRM, when it took longer than MOST_SECONDS.
+    """
+    log = tree / "log"
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(MOST_SECONDS)
+        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        os.chdir(tree)
+        paths = [str(tree / "src"), str(tree)]
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # of the processes that tests start
+        sys.path[:0] = paths
+        code = pytest.main(["--basetemp", str(tree / "scratch"), *OPTIONS, *tests])
+        sys.stdout.flush()
+        os._exit(int(code))
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status), log.read_text(encoding="utf-8", errors="replace")
 
 
 def try_one(tree: Path, mutant: Mutant) -> tuple[bool, str]:
@@ -115,6 +135,17 @@ def try_one(tree: Path, mutant: Mutant) -> tuple[bool, str]:
     return code == TESTS_FAILED, said
 
 
+def try_all(tree: Path, mutants: list[Mutant], survivors: Path) -> None:
+    """Try each and say so; the names of those that survive go to a file."""
+    for mutant in mutants:
+        killed, said = try_one(tree, mutant)
+        print(f"{'killed  ' if killed else 'SURVIVED'}  {mutant.name}", flush=True)
+        if not killed:
+            print("\n".join(said.strip().splitlines()[-8:]), flush=True)
+            with survivors.open("a", encoding="utf-8") as file:
+                file.write(f"{mutant.name}\n")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Every mutant must be killed by its tests.")
     parser.add_argument("names", nargs="*", help="parts of names; all mutants when none is given")
@@ -123,7 +154,8 @@ def main() -> int:
     given = parser.parse_args()
     mutants = [m for m in load(given.list) if not given.names or any(name in m.name for name in given.names)]
     started = time.monotonic()
-    survived: list[str] = []
+    for name in HEAVY:
+        importlib.import_module(name)
     with tempfile.TemporaryDirectory(prefix="tofner-mutants-") as scratch:
         trees = [copy_tree(Path(scratch, str(i))) for i in range(given.jobs)]
         tests = sorted({test for mutant in mutants for test in mutant.tests})
@@ -132,24 +164,21 @@ def main() -> int:
             print(said[-4000:])
             raise SystemExit("the tests do not pass on the code as it is")
         print(f"{len(tests)} tests pass on the code as it is, {time.monotonic() - started:.0f} s", flush=True)
-        free = list(trees)
-
-        def work(mutant: Mutant) -> None:
-            tree = free.pop()
-            try:
-                killed, said = try_one(tree, mutant)
-            finally:
-                free.append(tree)
-            print(f"{'killed  ' if killed else 'SURVIVED'}  {mutant.name}", flush=True)
-            if not killed:
-                survived.append(mutant.name)
-                print("\n".join(said.strip().splitlines()[-8:]), flush=True)
-
-        with ThreadPoolExecutor(given.jobs) as pool:
-            list(pool.map(work, mutants))
+        survivors = Path(scratch, "survivors")
+        fork = multiprocessing.get_context("fork")
+        shares = [(trees[i], mutants[i :: given.jobs], survivors) for i in range(given.jobs)]
+        workers = [fork.Process(target=try_all, args=share) for share in shares]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        survived = survivors.read_text(encoding="utf-8").splitlines() if survivors.is_file() else []
+        lost = any(worker.exitcode for worker in workers)
     minutes = (time.monotonic() - started) / 60
+    for name in survived:
+        print(f"SURVIVED  {name}")
     print(f"{len(mutants) - len(survived)} of {len(mutants)} mutants killed in {minutes:.1f} min")
-    return 1 if survived else 0
+    return 1 if survived or lost else 0
 
 
 if __name__ == "__main__":

@@ -28,11 +28,7 @@ INDEX = storage.INDEX
 LATEST = "latest.json"
 
 TAGGING = (TOKENIZER, LABELS, TAGGER)  # what tagging reads beside a graph
-
-FORMAT = 1
-
+FORMAT = 1  # of a published model
 
 MARKS = "tofner.marks"  # metadata key of a graph that computes the last layer for marked pieces only
-
-
 ANSWER = 2  # the mark: a value of `attention_mask` beside 0 (padding) and 1 (read)
