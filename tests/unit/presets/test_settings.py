@@ -1,13 +1,16 @@
 """Presets, overrides and their errors."""
 
+import ast
 from pathlib import Path
 
 import pytest
 
+from tofner import settings
 from tofner.errors import BadSettings
 from tofner.presets.load import load_preset, preset_names
 from tofner.settings import known_keys
 
+LIBRARY = Path(settings.__file__).parent
 # Zhang et al., Table 6: MRC and NER of MRC-enhancing, NER of pseudo data, MRC and NER of continual learning.
 TABLE_6 = {
     "es": (2e-6, 5e-5, 2e-5, 5e-5, 5e-5),
@@ -104,3 +107,19 @@ def test_own_preset_file_with_two_mistakes_lists_both(tmp_path: Path) -> None:
 
 def test_every_setting_is_described() -> None:
     assert [key for key, field in known_keys() if not field.description] == []
+
+
+def test_every_setting_is_read_by_the_code() -> None:
+    """Each one's effect on keys and results has tests of its own; this one finds a setting that nothing looks at."""
+    read: set[str] = set()
+    for path in LIBRARY.rglob("*.py"):
+        if path.name != "settings.py":
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            read |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    own = ("Settings.parts", "Settings.labels", "Settings.transductive")  # these read roles and types for the others
+    tree = ast.parse((LIBRARY / "settings.py").read_text(encoding="utf-8"))
+    for kind in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        for node in kind.body:
+            if isinstance(node, ast.FunctionDef) and f"{kind.name}.{node.name}" in own:
+                read |= {inner.attr for inner in ast.walk(node) if isinstance(inner, ast.Attribute)}
+    assert [key for key, _ in known_keys() if key.rpartition(".")[2] not in read] == []
