@@ -184,7 +184,7 @@ def _manifest(stage: str, key: str, config: StageConfig, inputs: dict[str, str],
     `digest` covers every file except the report and this manifest, which hold times.
     """
     digests = {
-        path.relative_to(output).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(output).as_posix(): storage.file_sha256(path)
         for path in sorted(output.rglob("*"))
         if path.is_file() and path.name not in NOT_CONTENT
     }
