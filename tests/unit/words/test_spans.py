@@ -87,3 +87,8 @@ def test_what_is_a_tag() -> None:
 def test_bad_spans(spans: list[Span], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         spans_to_tags(spans, 3)
+
+
+def test_the_tags_of_spans_by_hand() -> None:
+    spans = [Span(0, 3, "PER"), Span(3, 4, "PER"), Span(5, 7, "LOC")]
+    assert spans_to_tags(spans, 8) == "B-PER I-PER I-PER B-PER O B-LOC I-LOC O".split()
