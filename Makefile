@@ -61,7 +61,7 @@ golden: $(VENV)/dev.stamp ## write tests/golden/*.yaml and surface.json, docs/pi
 	$(BIN)/python docs/make_components.py
 	$(BIN)/python -m tests.golden.surface
 
-mutants: $(VENV)/dev.stamp ## break the code line by line and look whether its tests see it, an hour; ARGS='NAME' for some
+mutants: $(VENV)/dev.stamp ## break the code line by line and look whether its tests see it, 20 minutes or more; ARGS='NAME' for some
 	$(BIN)/python tests/mutants/run.py $(ARGS)
 
 compare: $(VENV)/dev.stamp ## whether two commits train the same models; ARGS='A B'
