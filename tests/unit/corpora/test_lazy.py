@@ -20,6 +20,13 @@ def same(found: Sequence[int], expected: list[int]) -> None:
             found[place]
 
 
+def test_lazy_sequences_by_hand() -> None:
+    parts = joined([[4, 5], [], [6, 7, 8]])
+    same(parts, [4, 5, 6, 7, 8])
+    same(picked(parts, [0, 2, 4]), [4, 6, 8])
+    same(mapped(parts, lambda i: 2 * i), [8, 10, 12, 14, 16])
+
+
 @given(st.lists(st.lists(st.integers()), max_size=5))
 def test_joined_is_the_parts_one_after_another(parts: list[list[int]]) -> None:
     same(joined(parts), [item for part in parts for item in part])
