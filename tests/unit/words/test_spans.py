@@ -91,4 +91,6 @@ def test_bad_spans(spans: list[Span], message: str) -> None:
 
 def test_the_tags_of_spans_by_hand() -> None:
     spans = [Span(0, 3, "PER"), Span(3, 4, "PER"), Span(5, 7, "LOC")]
-    assert spans_to_tags(spans, 8) == "B-PER I-PER I-PER B-PER O B-LOC I-LOC O".split()
+    tags = "B-PER I-PER I-PER B-PER O B-LOC I-LOC O".split()
+    assert spans_to_tags(spans, 8) == tags
+    assert tags_to_spans(tags) == spans
