@@ -2,7 +2,9 @@
 
 Each matrix product `x W + b` of the encoder becomes `q(x / s) q(s W) + b` on 8-bit integers:
 
-- `W` int8, symmetric, one scale for each output channel;
+- `W` int8, symmetric, one scale for each output channel, such that no two neighbours down a column sum to more than
+  128. x86 CPUs without 8-bit dot products (AVX2) add such a pair of products in 16 bits, where 255 x 128 just fits and
+  more is cut off without a word: so the product is exact on every CPU, and a model made on one tags alike on another;
 - `x` uint8 with one fixed range for each tensor, found on calibration text. A fixed range makes a row's result
   independent of the rows beside it, so int8 tags, as fp32 ones, do not depend on what shares a batch (a dynamic range
   would);
@@ -14,8 +16,7 @@ Each matrix product `x W + b` of the encoder becomes `q(x / s) q(s W) + b` on 8-
 GELU takes its tanh form, whose error (5e-4 at most) is far below that of 8 bits, and which is faster.
 
 Products of one input (query, key and value) share its quantised form. Needs a CPU with 8-bit dot products (AVX512-VNNI,
-AVX-VNNI, ARM dot product) to be fast; older x86 CPUs may saturate in 16 bits: `reduce_range` quantises weights to 7
-bits for them.
+AVX-VNNI, ARM dot product) to be fast.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -90,7 +91,6 @@ def quantise(
     calibration: Iterable[Feed],
     keep_fp32: Sequence[str] = (),
     most_error: float = MOST_ERROR,
-    reduce_range: bool = False,
 ) -> QuantiseReport:
     """Write the int8 graph of an fp32 one.
 
@@ -112,7 +112,7 @@ def quantise(
     report = QuantiseReport()
     rewriter = _Rewriter(proto.graph)
     for group in groups:
-        plan = _choose(group, reduce_range)
+        plan = _choose(group)
         quantised = plan.error <= most_error
         names = [_name(node) for node in group.nodes]
         report.products.append(Product(names, plan.alpha, plan.error, quantised))
@@ -183,12 +183,12 @@ class _Plan:
     error: float
 
 
-def _choose(group: _Group, reduce_range: bool) -> _Plan:
+def _choose(group: _Group) -> _Plan:
     """The plan of least output error."""
     rows, weight = np.concatenate(group.rows), group.weight
     exact = rows @ weight
     spread = float(np.square(exact - exact.mean(axis=0)).sum()) or 1.0
-    plans = (_plan(rows, weight, exact, spread, alpha, reduce_range) for alpha in ALPHAS)
+    plans = (_plan(rows, weight, exact, spread, alpha) for alpha in ALPHAS)
     return min(plans, key=lambda plan: plan.error)
 
 
@@ -198,7 +198,6 @@ def _plan(
     exact: np.ndarray,
     spread: float,
     alpha: float,
-    reduce_range: bool,
 ) -> _Plan:
     smooth = np.ones(rows.shape[1], np.float32)
     if alpha:
@@ -211,14 +210,20 @@ def _plan(
     low, high = min(0.0, float(smoothed.min()) * 1.05), max(0.0, float(smoothed.max()) * 1.05)
     step = max((high - low) / 255, 1e-8)
     zero = int(np.clip(np.rint(-low / step), 0, 255))
-    top = 63 if reduce_range else 127
     scaled = weight * smooth[:, None]
-    scale = np.maximum(np.abs(scaled).max(axis=0), 1e-8).astype(np.float32) / top
-    whole = np.clip(np.rint(scaled / scale), -top, top).astype(np.int8)
+    scale = np.maximum(_largest(scaled), 1e-8).astype(np.float32) / 127
+    whole = np.clip(np.rint(scaled / scale), -127, 127).astype(np.int8)
     seen = (np.clip(np.rint(smoothed / step) + zero, 0, 255) - zero).astype(np.float32)
     got = (seen @ whole.astype(np.float32)) * (step * scale)
     error = float(np.square(got - exact).sum()) / spread
     return _Plan(alpha, smooth, step, zero, whole, scale, error)
+
+
+def _largest(weight: np.ndarray) -> np.ndarray:
+    """Of each column of [K, N]: the largest weight or sum of a pair of rows (0 and 1, 2 and 3 ...), without its sign."""
+    even = np.pad(weight, ((0, len(weight) % 2), (0, 0)))
+    pairs = np.abs(even[0::2] + even[1::2])
+    return np.maximum(np.abs(weight).max(axis=0), pairs.max(axis=0))
 
 
 class _Rewriter:

@@ -237,16 +237,23 @@ def test_the_numbers_of_a_product(numbers: Any, tmp_path: Path) -> None:
     np.testing.assert_allclose(found["step"], (high - low) / 255, rtol=1e-4)
     assert abs(int(found["zero"]) - (-low / found["step"])) <= 0.51
     scaled = weight * smooth[:, None]
-    np.testing.assert_allclose(found["scale"], np.abs(scaled).max(axis=0) / 127, rtol=1e-4)
-    assert (np.abs(found["weight"]).max(axis=0) == 127).all()
+    largest = [max(*np.abs(column), *np.abs(column.reshape(-1, 2).sum(axis=1))) for column in scaled.T]
+    np.testing.assert_allclose(found["scale"], np.array(largest) / 127, rtol=1e-4)
     assert (np.abs(found["weight"] * found["scale"] - scaled) <= 0.5001 * found["scale"]).all()
     assert not found["weight_zero"].any()
     np.testing.assert_array_equal(found["bias"], bias)
 
 
-def test_weights_of_seven_bits(numbers: Any, tmp_path: Path) -> None:
-    _, path = made(numbers, tmp_path, feeds_of(np.arange(1, VOCABULARY).reshape(1, -1)), reduce_range=True)
-    assert (np.abs(parts_of(path)["weight"]).max(axis=0) == 63).all()
+@pytest.mark.parametrize("rows", [WIDE, WIDE + 1])
+def test_no_pair_of_products_overflows_sixteen_bits(numbers: Any, tmp_path: Path, rows: int) -> None:
+    """What vpmaddubsw of AVX2 adds, 255 w_2k + 255 w_2k+1, stays within int16; and the scale gives nothing away."""
+    table, weight, bias = numbers
+    table, weight = np.resize(table, (VOCABULARY, rows)), np.resize(np.abs(weight), (rows, OUT))
+    _, path = made((table, weight, bias), tmp_path, feeds_of(np.arange(1, VOCABULARY).reshape(1, -1)))
+    whole = parts_of(path)["weight"].astype(np.int64)
+    pairs = whole[: rows - rows % 2].reshape(rows // 2, 2, OUT).sum(axis=1)
+    assert (np.abs(255 * pairs) <= np.iinfo(np.int16).max).all()
+    assert (np.maximum(np.abs(pairs).max(axis=0), np.abs(whole).max(axis=0)) >= 126).all()
 
 
 def test_the_range_holds_the_largest_piece_of_each_text(numbers: Any, tmp_path: Path) -> None:

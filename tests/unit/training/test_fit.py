@@ -1,6 +1,9 @@
 """The fit loop on a model of 30 weights: what each step gets, which epoch is left, and how a killed run goes on."""
 
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
@@ -358,6 +361,26 @@ def test_seed_of_the_weights() -> None:
     assert torch.equal(drawn[0][0], torch.rand(3))
     assert torch.equal(drawn[0][0], drawn[1][0])
     assert (drawn[0][1] == drawn[1][1]).all()
+
+
+MKL_MODE = """
+import torch
+from tofner.training.fit import prepare_torch
+prepare_torch(1)
+with torch.backends.mkl.verbose(1):
+    torch.ones(40, 40) @ torch.ones(40, 40)
+"""
+
+
+@pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="torch without MKL")
+@pytest.mark.parametrize(("given", "expected"), [({}, "CNR:AUTO Dyn:0"), ({"MKL_CBWR": "COMPATIBLE"}, "CNR:COMP")])
+def test_products_are_equal_from_run_to_run(given: dict[str, str], expected: str) -> None:
+    """MKL's own trace of a product tells its reproducibility mode and whether it may change the number of threads."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MKL_")}
+    command = [sys.executable, "-c", MKL_MODE]
+    traced = subprocess.run(command, env=clean | given, capture_output=True, text=True, check=True)
+    (product,) = [line for line in traced.stdout.splitlines() if "SGEMM" in line]
+    assert expected in product
 
 
 def test_padding_is_torchs(tmp_path: Path) -> None:
