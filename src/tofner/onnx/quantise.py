@@ -220,10 +220,10 @@ def _plan(
 
 
 def _largest(weight: np.ndarray) -> np.ndarray:
-    """Of each column of [K, N]: the largest weight or sum of a pair of rows (0 and 1, 2 and 3 ...), without its sign."""
+    """Of each column of [K, N]: the largest weight or sum of a pair of rows (0 and 1, 2 and 3 ...), without sign."""
     even = np.pad(weight, ((0, len(weight) % 2), (0, 0)))
-    pairs = np.abs(even[0::2] + even[1::2])
-    return np.maximum(np.abs(weight).max(axis=0), pairs.max(axis=0))
+    both = np.concatenate([weight, even[0::2] + even[1::2]])
+    return np.asarray(np.abs(both).max(axis=0))
 
 
 class _Rewriter:
