@@ -4,7 +4,7 @@ The data itself travels as URIs in string outputs. A Model artifact keeps the UR
 in `.uri`: KFP's launcher refuses an artifact URI outside the bucket of the pipeline root. Every artifact gets a file
 that is not empty, since `kfp.local` takes a cache entry whose artifact has no file for lost and runs the stage again.
 
-A run has few of them, so that a person finds the right one: the confusion of each `evaluate`, metrics, Markdown and
+A run has five of them, so that a person finds the right one: the confusion of the last tagger, metrics, Markdown and
 HTML of `report`, and the published model.
 """
 
@@ -24,7 +24,7 @@ class Artifact(Protocol):
 
 
 def fill(
-    result: "StageResult",
+    result: "StageResult | None",
     *,
     model: Artifact | None = None,
     metrics: Artifact | None = None,
@@ -37,6 +37,8 @@ def fill(
     Raises:
         ValueError: the stage gave nothing for one of them.
     """
+    if result is None:
+        raise ValueError("a step that is off has nothing to show")
     if model is not None:
         model.metadata.update(result.model)
         _write(model, result.uri if result.model else "")

@@ -1,22 +1,18 @@
 """Component of stage `gold`."""
 
-from kfp import dsl
-
-from tofner_kubeflow.components.images import TRAINER
+from tofner_kubeflow.components.stage import stage
 
 
-@dsl.component(base_image=TRAINER, install_kfp_package=False)
-def gold(data: str, settings: str, store: str) -> str:
+@stage
+def gold(run: str) -> str:
     """Reads the labelled target test; only `evaluate` receives it, so its labels cannot leak into training.
 
     Args:
-        data: data root, local or `s3://`.
-        settings: the stage's settings as canonical JSON, with code revision and seed.
-        store: where results go, `s3://bucket/prefix`.
+        run: address of the plan, handed on.
 
     Returns:
-        URI of the folder of labelled test sentences.
+        URI of the labelled test sentences.
     """
-    from tofner.stages import execute
+    from tofner.stages import take
 
-    return execute("gold", store, settings, {"data": data}).uri
+    return take("gold", run).uri

@@ -1,28 +1,25 @@
 """Component of stage `mlm`."""
 
-from kfp import dsl
+from typing import NamedTuple
 
-from tofner_kubeflow.components.images import TRAINER
+from tofner_kubeflow.components.stage import stage
 
 
-@dsl.component(base_image=TRAINER, install_kfp_package=False)
-def mlm(
-    corpora: str,
-    model: str,
-    settings: str,
-    store: str,
-) -> str:
+@stage
+def mlm(step: str, run: str, gpus: str) -> NamedTuple(  # type: ignore[valid-type]
+    "Done", [("run", str), ("model", str), ("gpus", str)]
+):
     """Masked language model on target and as much source text (Algorithm 1, lines 1-2).
 
     Args:
-        corpora: folder of prepared corpora.
-        model: checkpoint to start from, or a Hub id, folder or `s3://` prefix of an encoder.
-        settings: the stage's settings as canonical JSON, with code revision and seed.
-        store: where results go, `s3://bucket/prefix`.
+        step: which line of Algorithm 1.
+        run: address of the plan, handed on.
+        gpus: that this task asks for.
 
     Returns:
-        URI of the adapted encoder.
+        `run`, the adapted encoder, and the GPUs that the next task asks for.
     """
-    from tofner.stages import execute
+    from tofner.stages import take
 
-    return execute("mlm", store, settings, {"corpora": corpora, "model": model}).uri
+    taken = take(step, run)
+    return taken.run, taken.uri, taken.gpus

@@ -1,32 +1,28 @@
 """Component of stage `mrc`."""
 
-from kfp import dsl
+from typing import NamedTuple
 
-from tofner_kubeflow.components.images import TRAINER
+from tofner_kubeflow.components.stage import stage
 
 
-@dsl.component(base_image=TRAINER, install_kfp_package=False)
-def mrc(
-    corpora: str,
-    model: str,
-    settings: str,
-    store: str,
-    pseudo: str = "",
-    head: str = "",
-) -> str:
-    """Span extraction: answers questions about entities (Algorithm 1, lines 3-4 and 11-14, Eq. 2).
+@stage
+def mrc(step: str, run: str, model: str, gpus: str, pseudo: str = "", head: str = "") -> NamedTuple(  # type: ignore[valid-type]
+    "Done", [("run", str), ("model", str), ("gpus", str)]
+):
+    """Span extraction: answers questions about entities (Algorithm 1, lines 3-4 and 13-14, Eq. 2).
 
     Args:
-        corpora: folder of prepared corpora.
-        model: checkpoint to start from, or a Hub id, folder or `s3://` prefix of an encoder.
-        settings: the stage's settings as canonical JSON, with code revision and seed.
-        store: where results go, `s3://bucket/prefix`.
-        pseudo: folder of pseudo-labelled target sentences; in the rounds only.
-        head: the last MRC checkpoint, whose heads may be carried on; in the rounds only.
+        step: which line of Algorithm 1.
+        run: address of the plan, handed on.
+        model: checkpoint to start from.
+        gpus: that this task asks for.
+        pseudo: pseudo-labelled target sentences, in a round.
+        head: the last MRC checkpoint, whose heads are carried on, in a round.
 
     Returns:
-        URI of the MRC checkpoint.
+        `run`, the MRC checkpoint, and the GPUs that the next task asks for.
     """
-    from tofner.stages import execute
+    from tofner.stages import take
 
-    return execute("mrc", store, settings, {"corpora": corpora, "model": model, "pseudo": pseudo, "head": head}).uri
+    taken = take(step, run, model=model, pseudo=pseudo, head=head)
+    return taken.run, taken.uri, taken.gpus

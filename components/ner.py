@@ -1,32 +1,28 @@
 """Component of stage `ner`."""
 
-from kfp import dsl
+from typing import NamedTuple
 
-from tofner_kubeflow.components.images import TRAINER
+from tofner_kubeflow.components.stage import stage
 
 
-@dsl.component(base_image=TRAINER, install_kfp_package=False)
-def ner(
-    corpora: str,
-    model: str,
-    settings: str,
-    store: str,
-    pseudo: str = "",
-    head: str = "",
-) -> str:
+@stage
+def ner(step: str, run: str, model: str, gpus: str, pseudo: str = "", head: str = "") -> NamedTuple(  # type: ignore[valid-type]
+    "Done", [("run", str), ("model", str), ("gpus", str)]
+):
     """Token classification: trains a tagger (Algorithm 1, lines 5-6, 8-9 and 15-16, Eq. 3-4).
 
     Args:
-        corpora: folder of prepared corpora.
-        model: checkpoint to start from, or a Hub id, folder or `s3://` prefix of an encoder.
-        settings: the stage's settings as canonical JSON, with code revision and seed.
-        store: where results go, `s3://bucket/prefix`.
-        pseudo: folder of pseudo-labelled target sentences; empty for the labelled source (line 6).
-        head: the last tagger, whose head may be carried on.
+        step: which line of Algorithm 1.
+        run: address of the plan, handed on.
+        model: checkpoint to start from.
+        gpus: that this task asks for.
+        pseudo: pseudo-labelled target sentences; empty for the labelled source.
+        head: the last tagger, whose head is carried on.
 
     Returns:
-        URI of the tagger.
+        `run`, the tagger, and the GPUs that the next task asks for.
     """
-    from tofner.stages import execute
+    from tofner.stages import take
 
-    return execute("ner", store, settings, {"corpora": corpora, "model": model, "pseudo": pseudo, "head": head}).uri
+    taken = take(step, run, model=model, pseudo=pseudo, head=head)
+    return taken.run, taken.uri, taken.gpus

@@ -1,22 +1,23 @@
 """Component of stage `prepare`."""
 
-from kfp import dsl
+from typing import NamedTuple
 
-from tofner_kubeflow.components.images import TRAINER
+from tofner_kubeflow.components.stage import stage
 
 
-@dsl.component(base_image=TRAINER, install_kfp_package=False)
-def prepare(data: str, settings: str, store: str) -> str:
+@stage
+def prepare(run: str) -> NamedTuple(  # type: ignore[valid-type]
+    "Done", [("run", str), ("gpus", str)]
+):
     """Reads and checks every corpus to train on and writes Parquet, target text without its tags (paper, 3.3.1, 4.2).
 
     Args:
-        data: data root, local or `s3://`.
-        settings: the stage's settings as canonical JSON, with code revision and seed.
-        store: where results go, `s3://bucket/prefix`.
+        run: address of the plan, handed on.
 
     Returns:
-        URI of the folder of corpora.
+        `run`, and the GPUs that the next task asks for.
     """
-    from tofner.stages import execute
+    from tofner.stages import take
 
-    return execute("prepare", store, settings, {"data": data}).uri
+    taken = take("prepare", run)
+    return taken.run, taken.gpus

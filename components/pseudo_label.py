@@ -1,31 +1,27 @@
 """Component of stage `pseudo_label`."""
 
-from kfp import dsl
+from typing import NamedTuple
 
-from tofner_kubeflow.components.images import TRAINER
+from tofner_kubeflow.components.stage import stage
 
 
-@dsl.component(base_image=TRAINER, install_kfp_package=False)
-def pseudo_label(
-    corpora: str,
-    model: str,
-    settings: str,
-    store: str,
-    earlier: str = "",
-) -> str:
+@stage
+def pseudo_label(step: str, run: str, model: str, gpus: str, earlier: str = "") -> NamedTuple(  # type: ignore[valid-type]
+    "Done", [("run", str), ("labels", str), ("gpus", str)]
+):
     """Labels the unlabelled target text with the tagger so far (Algorithm 1, lines 7, 10 and 17).
 
     Args:
-        corpora: folder of prepared corpora.
+        step: which line of Algorithm 1.
+        run: address of the plan, handed on.
         model: tagger.
-        settings: the stage's settings as canonical JSON, with code revision and seed.
-        store: where results go, `s3://bucket/prefix`.
-        earlier: labels of the round before; says how many words changed and changes none. Empty where there is none.
+        gpus: that this task asks for.
+        earlier: labels of the round before; says how many words changed and changes none.
 
     Returns:
-        URI of the pseudo-labelled sentences.
+        `run`, the pseudo-labelled sentences, and the GPUs that the next task asks for.
     """
-    from tofner.stages import execute
+    from tofner.stages import take
 
-    inputs = {"corpora": corpora, "model": model, "earlier": earlier}
-    return execute("pseudo_label", store, settings, inputs).uri
+    taken = take(step, run, model=model, earlier=earlier)
+    return taken.run, taken.uri, taken.gpus

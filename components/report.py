@@ -2,16 +2,15 @@
 
 from kfp import dsl
 
-from tofner_kubeflow.components.images import TRAINER
+from tofner_kubeflow.components.stage import stage
 
 
-@dsl.component(base_image=TRAINER, install_kfp_package=False)
+@stage
 def report(
+    run: str,
     model: str,
     export: str,
     scores: str,
-    settings: str,
-    store: str,
     metrics: dsl.Output[dsl.Metrics],
     markdown: dsl.Output[dsl.Markdown],
     html: dsl.Output[dsl.HTML],
@@ -19,11 +18,10 @@ def report(
     """Report of the run: what was read, what each stage brought, how the final tagger errs, where the time went.
 
     Args:
+        run: address of the plan, handed on.
         model: final tagger.
         export: its ONNX model.
         scores: URIs of all scores in order, separated by spaces.
-        settings: the stage's settings as canonical JSON, with code revision and seed.
-        store: where results go, `s3://bucket/prefix`.
         metrics: strict micro F1 on the target test, 0 to 1: `f1` of the final tagger, then of every scored stage.
         markdown: the report as text.
         html: the report as one page that needs nothing else.
@@ -31,9 +29,9 @@ def report(
     Returns:
         URI of the report.
     """
-    from tofner.stages import execute
+    from tofner.stages import take
     from tofner_kubeflow.components.artifacts import fill
 
-    result = execute("report", store, settings, {"model": model, "export": export, "scores": scores})
-    fill(result, metrics=metrics, markdown=markdown, html=html)
-    return result.uri
+    taken = take("report", run, model=model, export=export, scores=scores)
+    fill(taken.result, metrics=metrics, markdown=markdown, html=html)
+    return taken.uri

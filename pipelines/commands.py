@@ -41,7 +41,7 @@ def run(
     from tofner.presets.load import load_preset
     from tofner.stages import plan
     from tofner_kubeflow.pipelines import workbench
-    from tofner_kubeflow.pipelines.cluster import LAPTOP
+    from tofner_kubeflow.pipelines.cluster import laptop
     from tofner_kubeflow.pipelines.compile import compile_tof
     from tofner_kubeflow.pipelines.local import StageBroke, run_graph
 
@@ -63,7 +63,7 @@ def run(
         }
         plan(**arguments)  # the graph's first task does this too; here it stops bad input before a process is started
         try:
-            finished = run_graph(compile_tof(work / "tof.yaml", LAPTOP), arguments, work)
+            finished = run_graph(compile_tof(work / "tof.yaml", laptop(iterations)), arguments, work)
         except StageBroke as error:
             typer.echo(f"tofner: {error}", err=True)
             raise typer.Exit(1) from error
@@ -123,7 +123,10 @@ def compile_(
     gpu_memory: Annotated[str, typer.Option(help="Memory request of a GPU task.")] = "16Gi",
     secret: Annotated[str, typer.Option(help="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")] = "tofner-s3",
     config_map: Annotated[str, typer.Option(help="ConfigMap with S3_ENDPOINT_URL and AWS_REGION.")] = "tofner-s3",
-    retries: Annotated[int, typer.Option(min=0, help="Further tries of a GPU task, for preempted pods.")] = 2,
+    retries: Annotated[
+        int, typer.Option(min=0, help="Further tries of a GPU task; Kubeflow tries a deleted pod again without.")
+    ] = 0,
+    max_iterations: Annotated[int, typer.Option(min=0, max=9, help="Rounds that the graph holds.")] = 2,
 ) -> None:
     """Write the graphs, training and tagging, as YAML for upload to Kubeflow Pipelines.
 
@@ -144,6 +147,7 @@ def compile_(
         secret=secret,
         config_map=config_map,
         retries=retries,
+        max_iterations=max_iterations,
     )
     typer.echo(str(compile_tof(out / "tof.yaml", cluster)))
     typer.echo(str(compile_tagging(out / "tagging.yaml", cluster)))

@@ -1,7 +1,7 @@
 """Runs the compiled graph on this machine: the same YAML, its tasks as plain processes, cached between runs.
 
-`kfp.local` keys its cache on component, image, command and arguments, all of which are strings here. Settings strings
-hold the revision of code and data, so whatever changes a result changes the key.
+`kfp.local` keys its cache on component, image, command and arguments, all of which are strings here. The address of the
+plan is one of them and names settings, code and data by digest, so whatever changes a result changes the key.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ from kfp.local import subprocess_task_handler
 from tofner import storage
 from tofner.errors import BadInput, PassingFault
 from tofner.stages import CACHE
+from tofner_kubeflow.components.stage import START
 from tofner_kubeflow.pipelines.relay import Relay
 
 ERROR_FILE = "TOFNER_ERROR_FILE"  # where a stage writes its exit code and message; see tofner.stages.runtime
@@ -100,7 +101,8 @@ def forget_lost(cache: Path) -> int:
         uris = [uri for text in texts for uri in text.split() if storage.is_s3(uri)]
         for uri in uris:
             if uri not in there:
-                there[uri] = storage.folder_index(uri) is not None
+                plan = uri.endswith(".json")
+                there[uri] = storage.exists(uri) if plan else storage.folder_index(uri) is not None
         if not any(texts) or not all(there[uri] for uri in uris):
             entry.unlink()
             lost += 1
@@ -157,7 +159,7 @@ def _arguments_as_given() -> Iterator[None]:
     original = subprocess_task_handler.replace_python_executable
 
     def in_the_program_only(command: list[str], executable: str) -> list[str]:
-        program = next(i for i, part in enumerate(command) if '"$@"' in part)
+        program = command.index(START)
         replaced: list[str] = original(command[: program + 1], executable)
         return replaced + command[program + 1 :]
 

@@ -44,7 +44,6 @@ def make(cluster: Cluster) -> Any:
                 precision=precision,
                 max_bad=max_bad,
             )
-            # Never from KFP's cache: it knows the prefix of the texts, and not what has come to lie under it since.
-            cluster.for_tagging(share, "tag").set_caching_options(False)
+            cluster.for_tagging(share, "tag")
 
     return tagging

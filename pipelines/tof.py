@@ -1,22 +1,22 @@
 """Target-Oriented Fine-tuning as a Kubeflow pipeline: Algorithm 1 of the paper, top to bottom, by its line numbers.
 
-D_s is source, D_t target; f, g and h are the MLM, MRC and NER models, and a theta is the URI of a checkpoint. Data and
-checkpoints are folders in object storage, and only their URIs travel between tasks.
+D_s is source, D_t target; f, g and h are the tasks that train the MLM, MRC and NER models of these names, y those that
+label the target text. Data and checkpoints are folders in object storage, and only their URIs travel between tasks.
 
-KFP loops carry no state, so the `for` of lines 12-19 is unrolled to MAX_ITERATIONS rounds, and the run parameter
-`iterations` says how many are entered. A round or stage that is off costs one `keep` task: a process of a second on a
-CPU that passes the checkpoint on. `dsl.OneOf` then names whichever of the two ran.
+The graph is flat. KFP loops carry no state, so the `for` of lines 12-19 is unrolled to as many rounds as the graph was
+compiled for, and a step that a run leaves out is a light task that passes on what it was given. `run`, the address of
+the plan, goes from task to task, so that the graph is a chain; so does the number of GPUs that the next task asks for,
+none where its result is in the store.
 """
 
 from typing import Any, NamedTuple
 
+from google.protobuf import struct_pb2  # type: ignore[import-untyped]
 from kfp import dsl
 
-from tofner.settings import MAX_ITERATIONS
 from tofner_kubeflow.components.evaluate import evaluate
 from tofner_kubeflow.components.export import export
 from tofner_kubeflow.components.gold import gold
-from tofner_kubeflow.components.keep import keep
 from tofner_kubeflow.components.mlm import mlm
 from tofner_kubeflow.components.mrc import mrc
 from tofner_kubeflow.components.ner import ner
@@ -26,6 +26,14 @@ from tofner_kubeflow.components.pseudo_label import pseudo_label
 from tofner_kubeflow.components.publish import publish
 from tofner_kubeflow.components.report import report
 from tofner_kubeflow.pipelines.cluster import Cluster
+
+SWITCH = ("preset", "on", "off")
+CHOICES: dict[str, tuple[str, ...]] = {  # what a parameter can be
+    "mlm_stage": SWITCH,
+    "mrc_stage": SWITCH,
+    "pseudo": SWITCH,
+    "order": ("preset", "mlm-mrc", "mrc-mlm"),
+}
 
 
 class Finished(NamedTuple):
@@ -37,14 +45,19 @@ class Finished(NamedTuple):
 
 def make(cluster: Cluster) -> Any:
     """The graph for one cluster."""
+    most = cluster.max_iterations
 
-    @dsl.pipeline(name="tof", description=f"NER without target labels: Algorithm 1, T from 0 to {MAX_ITERATIONS}")
+    @dsl.pipeline(name="tof", description=f"NER without target labels: Algorithm 1, T from 0 to {most}")
     def tof(
         preset: str = "sample",
         data: str = "",
         store: str = "s3://tofner",
         encoder: str = "",
-        iterations: int = 1,
+        iterations: int = min(1, most),
+        mlm_stage: str = "preset",
+        mrc_stage: str = "preset",
+        pseudo: str = "preset",
+        order: str = "preset",
         seed: int = 2019,
         overrides: list[str] = [],  # noqa: B006  KFP reads the default once
         model_name: str = "",
@@ -57,6 +70,10 @@ def make(cluster: Cluster) -> Any:
             store: where everything that the run makes goes, `s3://bucket/prefix`.
             encoder: Hub id or `s3://` prefix; empty for the preset's.
             iterations: rounds of continual learning, T in Algorithm 1.
+            mlm_stage: line 2: `on`, `off` (direct transfer), or as the preset says.
+            mrc_stage: line 4: `on`, `off` (AdaptaBERT), or as the preset says.
+            pseudo: lines 7-11: `on`, `off` (without pseudo data), or as the preset says.
+            order: of lines 2 and 4, `mlm-mrc` or `mrc-mlm` (Table 3), or as the preset says.
             seed: of everything random; the paper's is 2019.
             overrides: settings as `key=value`, for example `stages.ner.epochs=3`.
             model_name: name to publish under; empty for the preset's.
@@ -64,100 +81,78 @@ def make(cluster: Cluster) -> Any:
         Returns:
             URIs of the published model and of the report.
         """
-        planned = cluster.on_cpu(
-            plan(
-                preset=preset,
-                data=data,
-                store=store,
-                encoder=encoder,
-                iterations=iterations,
-                seed=seed,
-                overrides=overrides,
-                model_name=model_name,
-            ),
+
+        def cpu(component: Any, name: str, **inputs: Any) -> Any:
+            return cluster.on_cpu(component(**inputs), name)
+
+        def gpu(component: Any, name: str, after: Any, **inputs: Any) -> Any:
+            """A task that runs the encoder: a step of Algorithm 1 under its name, after another one."""
+            run, gpus = after.outputs["run"], after.outputs["gpus"]
+            return cluster.on_gpu(component(step=name, run=run, gpus=gpus, **inputs), name, gpus)
+
+        def model(task: Any) -> Any:
+            return task.outputs["model"]
+
+        todo = cpu(
+            plan,
             "plan",
-        ).set_caching_options(False)
-        todo = planned.outputs
-
-        def cpu(component: Any, settings: str, name: str, **inputs: Any) -> Any:
-            return cluster.on_cpu(component(settings=todo[settings], store=store, **inputs), name).outputs["Output"]
-
-        def gpu(component: Any, settings: str, name: str, **inputs: Any) -> Any:
-            return cluster.on_gpu(component(settings=todo[settings], store=store, **inputs), name).outputs["Output"]
-
-        def score(name: str, model: Any, **inputs: Any) -> Any:
-            task = evaluate(gold=test, model=model, settings=todo["evaluate"], store=store, **inputs)
-            return cluster.on_gpu(task, f"score: {name}").outputs["scores"]
-
-        def skip(name: str, **inputs: Any) -> Any:
-            return cluster.on_cpu(keep(**inputs), name).outputs
+            preset=preset,
+            data=data,
+            store=store,
+            encoder=encoder,
+            iterations=iterations,
+            mlm=mlm_stage,
+            mrc=mrc_stage,
+            pseudo=pseudo,
+            order=order,
+            seed=seed,
+            overrides=overrides,
+            model_name=model_name,
+            max_iterations=most,
+            gpus=cluster.gpus,
+            run_id=cluster.run_id,
+        ).output
 
         # Input: D_t,no, D_s,no, D_t,m, D_s,m, D_s,n, D_s,nm. The target's test labels are a folder apart, for scoring.
-        corpora = cpu(prepare, "prepare", "prepare", data=data)
-        test = cpu(gold, "gold", "gold", data=data)
+        corpora = cpu(prepare, "prepare", run=todo)
+        test = cpu(gold, "gold", run=todo).output
 
         # 1-2: initialize theta_mlm = theta^(0); fine-tune f on {D_t,no, D_s,no}
-        with dsl.If(todo["use_mlm"] == True, "mlm"):  # noqa: E712  builds a condition
-            f = gpu(mlm, "mlm", "line 2: mlm", corpora=corpora, model=todo["encoder"])
-        with dsl.Else("no-mlm"):
-            off = skip("line 2: skipped", model=todo["encoder"])
-        theta_mlm = dsl.OneOf(f, off["model"])
-
+        f = gpu(mlm, "line 2: mlm", corpora)
         # 3-4: theta_mrc = theta_mlm; fine-tune g on {D_t,m, D_s,m, D_s,nm}
-        with dsl.If(todo["use_mrc"] == True, "mrc"):  # noqa: E712
-            g = gpu(mrc, "mrc", "line 4: mrc", corpora=corpora, model=theta_mlm)
-        with dsl.Else("no-mrc"):
-            off = skip("line 4: skipped", model=theta_mlm)
-        theta_mrc = dsl.OneOf(g, off["model"])
-        g_head = dsl.OneOf(g, off["head"])  # an MRC head to carry on, if there is one
-
+        g = gpu(mrc, "line 4: mrc", f, model=model(f))
         # 5-6: theta_ner = theta_mrc; fine-tune h on {D_s,n}
-        theta_ner = gpu(ner, "ner", "line 6: ner", corpora=corpora, model=theta_mrc)
-        scores = score("ner", theta_ner)
-
+        h = gpu(ner, "line 6: ner", g, model=model(g))
         # 7-9: label D_t,no with h; theta_ner^(0) = theta_ner; fine-tune h on the labels
-        with dsl.If(todo["use_pseudo"] == True, "pseudo"):  # noqa: E712
-            labels = gpu(pseudo_label, "pseudo_label", "line 7: label", corpora=corpora, model=theta_ner)
-            h = gpu(ner, "pseudo_ner", "line 9: ner", corpora=corpora, model=theta_ner, pseudo=labels, head=theta_ner)
-            scored = score("pseudo", h, earlier=scores)
-        with dsl.Else("no-pseudo"):
-            off = skip("line 9: skipped", model=theta_ner, scores=scores)
-        theta_ner = dsl.OneOf(h, off["model"])
-        scores = dsl.OneOf(scored, off["scores"])
-        earlier = dsl.OneOf(labels, off["labels"])  # for the share of labels that changed, told by the next round
+        y = gpu(pseudo_label, "line 7: label", h, model=model(h))
+        h = gpu(ner, "line 9: ner", y, model=model(h), pseudo=y.outputs["labels"], head=model(h))
 
         # 12: for i = 1 -> T do
-        for i in range(1, MAX_ITERATIONS + 1):
-            with dsl.If(todo["iterations"] >= i, f"round-{i}"):
-                # 10-11, or 17-18 of the round before: label D_t,no with h; `mrc` reads the labels as pseudo-MRC.
-                # Labels of the last round would serve nothing, so a round begins with labelling instead of ending so.
-                labels = gpu(
-                    pseudo_label,
-                    "pseudo_label",
-                    f"round {i}: label",
-                    corpora=corpora,
-                    model=theta_ner,
-                    earlier=earlier,
-                )
-                # 13-14: theta_mrc^(i) = theta_ner^(i-1); fine-tune g on {D_t,m, pseudo-MRC}
-                g = gpu(
-                    mrc, "loop_mrc", f"round {i}: mrc", corpora=corpora, model=theta_ner, pseudo=labels, head=g_head
-                )
-                # 15-16: theta_ner^(i) = theta_mrc^(i); fine-tune h on pseudo-NER
-                h = gpu(ner, "loop_ner", f"round {i}: ner", corpora=corpora, model=g, pseudo=labels, head=theta_ner)
-                scored = score(f"round {i}", h, earlier=scores)
-            with dsl.Else(f"no-round-{i}"):
-                off = skip(f"round {i}: skipped", model=theta_ner, scores=scores, head=g_head, labels=earlier)
-            theta_ner = dsl.OneOf(h, off["model"])
-            g_head = dsl.OneOf(g, off["head"])
-            scores = dsl.OneOf(scored, off["scores"])
-            earlier = dsl.OneOf(labels, off["labels"])
+        for i in range(1, most + 1):
+            # 10-11, or 17-18 of the round before: label D_t,no with h; `mrc` reads the labels as pseudo-MRC.
+            # Labels of the last round would serve nothing, so a round begins with labelling instead of ending so.
+            y = gpu(pseudo_label, f"round {i}: label", h, model=model(h), earlier=y.outputs["labels"])
+            # 13-14: theta_mrc^(i) = theta_ner^(i-1); fine-tune g on {D_t,m, pseudo-MRC}
+            g = gpu(mrc, f"round {i}: mrc", y, model=model(h), pseudo=y.outputs["labels"], head=model(g))
+            # 15-16: theta_ner^(i) = theta_mrc^(i); fine-tune h on pseudo-NER
+            h = gpu(ner, f"round {i}: ner", g, model=model(g), pseudo=y.outputs["labels"], head=model(h))
         # 19: end for
 
-        # 20-21: the test was predicted by `evaluate` above; return h(theta_ner^(T))
-        onnx = cpu(export, "export", "line 21: export", corpora=corpora, model=theta_ner)
-        told = cpu(report, "report", "report", model=theta_ner, export=onnx, scores=scores)
-        published = cpu(publish, "publish", "publish", export=onnx, model=theta_ner, report=told)
-        return Finished(published, told)
+        # 20-21: predict the test with every h; return h(theta_ner^(T))
+        run, gpus = h.outputs["run"], h.outputs["gpus"]
+        scores = cluster.on_gpu(evaluate(run=run, gpus=gpus, gold=test, model=model(h)), "line 20: evaluate", gpus)
+        onnx = cpu(export, "line 21: export", run=run, model=model(h)).output
+        told = cpu(report, "report", run=run, model=model(h), export=onnx, scores=scores.outputs["Output"])
+        made = cpu(publish, "publish", run=run, model=model(h), export=onnx, report=told.outputs["Output"])
+        return Finished(made.outputs["Output"], told.outputs["Output"])
 
+    for name, values in choices(most).items():
+        parameter = tof.pipeline_spec.root.input_definitions.parameters[name]
+        parameter.literals.extend(values)
     return tof
+
+
+def choices(most: int) -> dict[str, list[struct_pb2.Value]]:
+    """What a run parameter can be, where that is a list: the UI shows it as a menu, and the server refuses others."""
+    named = {name: [struct_pb2.Value(string_value=value) for value in values] for name, values in CHOICES.items()}
+    return named | {"iterations": [struct_pb2.Value(number_value=i) for i in range(most + 1)]}

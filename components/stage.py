@@ -1,0 +1,40 @@
+"""What makes a component of a function: the trainer's image, and a command that finds the function in it.
+
+By itself KFP writes a function's source, and the descriptions of its inputs, into every task of a graph, and Kubernetes
+then keeps them several times a task: above 1 MB Kubeflow's run page stops following a run. Here the code is in the image
+alone, where its revision says which it is, and the descriptions are in docs/components.md; the run page shows neither.
+"""
+
+import os
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tofner_kubeflow.components.images import TRAINER
+
+IN_A_TASK = "_KFP_RUNTIME"  # kfp's own variable: "true" keeps its compiler and client out of a task's process
+EXECUTOR = "kfp.dsl.executor_main"
+START = f"from tofner_kubeflow.components.stage import start; start({EXECUTOR!r})"
+
+
+def stage(function: Callable[..., Any]) -> Any:
+    """A component that runs `function` of its module in the trainer's image; in a task's process, the function itself."""
+    if os.environ.get(IN_A_TASK) == "true":
+        return function
+    from kfp import dsl
+
+    made = dsl.component(function, base_image=TRAINER, install_kfp_package=False)
+    made.component_spec.implementation.container.command[:] = ["python3", "-c", START]
+    for port in (*(made.component_spec.inputs or {}).values(), *(made.component_spec.outputs or {}).values()):
+        port.description = None
+    return made
+
+
+def start(executor: str) -> None:
+    """The program of a task: KFP's executor on the module that is named like the function to execute."""
+    os.environ[IN_A_TASK] = "true"
+    name = sys.argv[sys.argv.index("--function_to_execute") + 1]
+    sys.argv += ["--component_module_path", str(Path(__file__).with_name(f"{name}.py"))]
+    runpy.run_module(executor, run_name="__main__")
