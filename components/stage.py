@@ -1,8 +1,8 @@
 """What makes a component of a function: the trainer's image, and a command that finds the function in it.
 
 By itself KFP writes a function's source, and the descriptions of its inputs, into every task of a graph, and Kubernetes
-then keeps them several times a task: above 1 MB Kubeflow's run page stops following a run. Here the code is in the image
-alone, where its revision says which it is, and the descriptions are in docs/components.md; the run page shows neither.
+then keeps them several times a task: above 1 MB Kubeflow's run page stops following a run. Here the code is in the
+image alone, whose revision says which it is, and the descriptions are in docs/components.md; the page shows neither.
 """
 
 import os
@@ -20,7 +20,7 @@ START = f"from tofner_kubeflow.components.stage import start; start({EXECUTOR!r}
 
 
 def stage(function: Callable[..., Any]) -> Any:
-    """A component that runs `function` of its module in the trainer's image; in a task's process, the function itself."""
+    """A component that runs `function` of its module in the trainer's image; in a task's process, the function."""
     if os.environ.get(IN_A_TASK) == "true":
         return function
     from kfp import dsl

@@ -7,7 +7,6 @@ from typing import Any
 from tofner_kubeflow.components.evaluate import evaluate
 from tofner_kubeflow.components.export import export
 from tofner_kubeflow.components.gold import gold
-from tofner_kubeflow.components.keep import keep
 from tofner_kubeflow.components.mlm import mlm
 from tofner_kubeflow.components.mrc import mrc
 from tofner_kubeflow.components.ner import ner
@@ -19,7 +18,7 @@ from tofner_kubeflow.components.report import report
 from tofner_kubeflow.components.tag import tag
 
 PAGE = Path(__file__).with_name("components.md")
-COMPONENTS = (plan, prepare, gold, mlm, mrc, ner, pseudo_label, evaluate, export, report, publish, keep, tag)
+COMPONENTS = (plan, prepare, gold, mlm, mrc, ner, pseudo_label, evaluate, export, report, publish, tag)
 HEAD = """# Components
 
 Made from the components' signatures and docstrings by `make golden`; do not edit.

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tofner.presets.load import load_preset, preset_names
-from tofner.settings import MAX_ITERATIONS, Settings, known_keys
+from tofner.settings import Settings, known_keys
 
 PAGE = Path(__file__).with_name("settings.md")
 PARAMETERS = f"""# Settings
@@ -17,7 +17,8 @@ Made from the typed models in `tofner.settings` by `make golden`; do not edit.
 | `preset` | `sample` | one of {", ".join(f"`{name}`" for name in preset_names())}, or a YAML file of your own |
 | `data` | generated, for `sample` | data root: folder or `s3://` prefix (docs/data-formats.md) |
 | `encoder` | the preset's | Hub id (`name` or `name@revision`), local folder, or `s3://` prefix |
-| `iterations` | 1 | T of Algorithm 1, 0 to {MAX_ITERATIONS}. Source: paper, Appendix B |
+| `iterations` | 1 | T of Algorithm 1; in Kubeflow at most what the graph was compiled for. Source: paper, Appendix B |
+| `mlm_stage`, `mrc_stage`, `pseudo`, `order` | `preset` | Kubeflow's menus for `use.*` below: `on`, `off`, an order |
 | `seed` | 2019 | of everything random. Source: paper, Appendix B |
 | `overrides`, `--set` | none | `key=value`, keys as below; `stages.*.key=value` for all its stages |
 | `model_name` | `tofner-PRESET` | name to publish under |

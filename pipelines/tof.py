@@ -111,11 +111,11 @@ def make(cluster: Cluster) -> Any:
             max_iterations=most,
             gpus=cluster.gpus,
             run_id=cluster.run_id,
-        ).output
+        ).set_caching_options(False)  # by no cache: what it looks at may have changed in its place
 
         # Input: D_t,no, D_s,no, D_t,m, D_s,m, D_s,n, D_s,nm. The target's test labels are a folder apart, for scoring.
-        corpora = cpu(prepare, "prepare", run=todo)
-        test = cpu(gold, "gold", run=todo).output
+        corpora = cpu(prepare, "prepare", run=todo.output)
+        test = cpu(gold, "gold", run=todo.output).output
 
         # 1-2: initialize theta_mlm = theta^(0); fine-tune f on {D_t,no, D_s,no}
         f = gpu(mlm, "line 2: mlm", corpora)

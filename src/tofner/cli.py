@@ -1,4 +1,4 @@
-"""The command line: `tofner check | evaluate | tag | store`, and `run | compile` where the pipelines are installed.
+"""The command line: the commands of the library, and those of the pipelines where these are installed.
 
 Commands are found through the entry-point group `tofner.commands` as well, so that this package knows nothing of
 Kubeflow. Every command imports what it needs when it is called: `tofner tag` starts without torch.
@@ -195,6 +195,29 @@ def store(
                 time.sleep(3600)
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
+
+
+@app.command()
+def runs(
+    store: Annotated[str, typer.Argument(help="Where runs keep their results: the parameter `store`.")],
+    run: Annotated[str, typer.Argument(help="A run; all are listed when not given.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the runs that Kubeflow made in a store, or tell one: steps, times, cost; why it failed and what to do.
+
+    Example: tofner runs s3://bucket/tofner 4e1c1f0b-…
+    """
+    from tofner import records, storage
+
+    names = [run] if run else records.list_runs(store)
+    found = {name: records.summarise(storage.join(store, records.RUNS, name)) for name in names}
+    if as_json:
+        typer.echo(json.dumps(found[run] if run else found, indent=1, ensure_ascii=False))
+    elif run:
+        typer.echo("\n".join(records.show(found[run])))
+    else:
+        for name, one in found.items():
+            typer.echo(f"{name}  {one['status']:<9}  {one['stage'] or one['model']}")
 
 
 def _end_for_now(*_: object) -> None:

@@ -26,7 +26,7 @@ def test_every_component_is_told_with_all_that_it_takes_and_gives(monkeypatch: p
     module = maker("make_components", monkeypatch)
     modules = {path.stem for path in (DOCS.parent / "components").glob("*.py")}
     assert {one.component_spec.name.replace("-", "_") for one in module.COMPONENTS} == modules - {
-        "__init__", "artifacts", "images",
+        "__init__", "artifacts", "images", "stage",
     }  # fmt: skip
     for component in module.COMPONENTS:
         function = component.pipeline_func if hasattr(component, "pipeline_func") else component.python_func

@@ -13,12 +13,13 @@ import pytest
 from kfp import dsl
 
 from tests.tiny_encoder import make_data, make_encoder, make_preset, sentences
-from tofner import storage
+from tofner import records, storage
+from tofner.stages import steps
+from tofner.stages.plan import load_plan
 from tofner.tagging import Tagger
 from tofner_kubeflow.components.evaluate import evaluate
 from tofner_kubeflow.components.export import export
 from tofner_kubeflow.components.gold import gold
-from tofner_kubeflow.components.keep import keep
 from tofner_kubeflow.components.mlm import mlm
 from tofner_kubeflow.components.mrc import mrc
 from tofner_kubeflow.components.ner import ner
@@ -51,6 +52,10 @@ def call(component: Any, **arguments: Any) -> Any:
     return names(*returned) if isinstance(returned, tuple) else returned
 
 
+def finished_at(result: Path) -> str:
+    return str(json.loads((result / "manifest.json").read_text())["finished_at"])
+
+
 @dataclass
 class Task:
     """One call of a component, what it returned, and the result that its stage left in the store."""
@@ -77,17 +82,25 @@ class Run:
     def __post_init__(self) -> None:
         self.data, self.store = str(make_data(self.root / "data")), str(self.root / "store")
         preset = make_preset(self.root / "preset.yaml", make_encoder(self.root / "encoder"))
-        self.plan = plan.python_func(str(preset), self.data, self.store, "", 1, 2019, OVERRIDES, "tiny-tagger")
+        switches = dict.fromkeys(("mlm", "mrc", "pseudo", "order"), "preset")
+        told = {"preset": str(preset), "data": self.data, "store": self.store, "encoder": "", "iterations": 1}
+        more = {"seed": 2019, "overrides": OVERRIDES, "model_name": "tiny-tagger", "max_iterations": 2, "gpus": 2}
+        self.plan: str = plan.python_func(**told, **switches, **more, run_id="run-7")
 
-    def do(self, component: Any, settings: str = "", **inputs: str) -> Any:
+    def do(self, component: Any, step: str = "", **inputs: str) -> Any:
+        """Calls a component as KFP would, with the plan's address and, where it runs the encoder, a number of GPUs."""
         name = component.component_spec.name.replace("-", "_")
         results = self.root / "store" / "work" / name
         before = set(results.iterdir()) if results.is_dir() else set()
         artifacts = artifacts_of(component, self.root / "artifacts" / f"{len(self.tasks)}")
-        told = getattr(self.plan, settings or name)
-        returned = call(component, settings=told, store=self.store, **inputs, **artifacts)
-        (new,) = set(results.iterdir()) - before
-        self.tasks.append(Task(name, inputs, artifacts, returned, str(new)))
+        told = {"run": self.plan} | ({"step": step} if step else {})
+        if "gpus" in component.component_spec.inputs:
+            told["gpus"] = "2"
+        returned = call(component, **told, **inputs, **artifacts)
+        made = set(results.iterdir()) - before if results.is_dir() else set()
+        *others, last = sorted(made, key=finished_at) or [None]
+        self.tasks += [Task(name, inputs, {}, returned, str(one)) for one in others]
+        self.tasks += [Task(name, inputs, artifacts, returned, str(last))] if last else []
         return returned
 
     def of(self, name: str) -> list[Task]:
@@ -96,24 +109,28 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """T = 1, in the order of `pipelines.tof`."""
+    """T = 1 of at most 2 rounds, in the order of `pipelines.tof`."""
     r = Run(tmp_path_factory.mktemp("seams"))
-    corpora, test = r.do(prepare, data=r.data), r.do(gold, data=r.data)
-    assert (r.plan.use_mlm, r.plan.use_mrc, r.plan.use_pseudo, r.plan.iterations) == (True, True, True, 1)
-    theta_mrc = g_head = r.do(mrc, corpora=corpora, model=r.do(mlm, corpora=corpora, model=r.plan.encoder))
-    theta_ner = r.do(ner, corpora=corpora, model=theta_mrc)
-    scores = r.do(evaluate, gold=test, model=theta_ner).scores
-    labels = r.do(pseudo_label, corpora=corpora, model=theta_ner)
-    theta_ner = r.do(ner, "pseudo_ner", corpora=corpora, model=theta_ner, pseudo=labels, head=theta_ner)
-    scores = r.do(evaluate, gold=test, model=theta_ner, earlier=scores).scores
-    labels = r.do(pseudo_label, corpora=corpora, model=theta_ner, earlier=labels)
-    theta_mrc = r.do(mrc, "loop_mrc", corpora=corpora, model=theta_ner, pseudo=labels, head=g_head)
-    theta_ner = r.do(ner, "loop_ner", corpora=corpora, model=theta_mrc, pseudo=labels, head=theta_ner)
-    scores = r.do(evaluate, gold=test, model=theta_ner, earlier=scores).scores
-    theta_ner, scores, *_ = keep.python_func(theta_ner, scores, theta_mrc)  # round 2 is not entered
-    onnx = r.do(export, corpora=corpora, model=theta_ner)
-    told = r.do(report, model=theta_ner, export=onnx, scores=scores)
-    r.do(publish, export=onnx, model=theta_ner, report=told)
+    assert r.do(prepare).gpus == "2", "of the next task"
+    test = r.do(gold)
+    f = r.do(mlm, "line 2: mlm")
+    g = r.do(mrc, "line 4: mrc", model=f.model)
+    h = r.do(ner, "line 6: ner", model=g.model)
+    y = r.do(pseudo_label, "line 7: label", model=h.model)
+    h = r.do(ner, "line 9: ner", model=h.model, pseudo=y.labels, head=h.model)
+    y = r.do(pseudo_label, "round 1: label", model=h.model, earlier=y.labels)
+    g = r.do(mrc, "round 1: mrc", model=h.model, pseudo=y.labels, head=g.model)
+    h = r.do(ner, "round 1: ner", model=g.model, pseudo=y.labels, head=h.model)
+    assert h.gpus == "0", "round 2 is off"
+    off = r.do(pseudo_label, "round 2: label", model=h.model, earlier=y.labels)
+    assert (off.labels, off.run, off.gpus) == (y.labels, r.plan, "0")
+    assert r.do(mrc, "round 2: mrc", model=h.model, pseudo=off.labels, head=g.model).model == g.model
+    off = r.do(ner, "round 2: ner", model=g.model, pseudo=off.labels, head=h.model)
+    assert (off.model, off.gpus) == (h.model, "2"), "scoring is next"
+    scores = r.do(evaluate, gold=test, model=h.model)
+    onnx = r.do(export, model=h.model)
+    told = r.do(report, model=h.model, export=onnx, scores=scores)
+    r.do(publish, model=h.model, export=onnx, report=told)
     return r
 
 
@@ -181,25 +198,33 @@ def test_no_artifact_is_empty(run: Run, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_result_names_the_inputs_it_was_given(run: Run, name: str) -> None:
-    """From component to stage nothing is lost, swapped or made up."""
+    """From component to stage nothing is lost, swapped or made up; what the plan knows is added."""
+    plan_knows = {"corpora": run.of("prepare")[0].result, "data": run.data}
     for task in run.of(name):
         manifest = task.said("manifest.json")
         assert manifest["stage"] == name
-        own = {"earlier"} if name == "evaluate" else set()  # the scores before, which are handed on
-        assert manifest["inputs"] == {one: uri for one, uri in task.inputs.items() if one not in own}
+        for one in ("corpora", "data"):
+            assert manifest["inputs"].pop(one, plan_knows[one]) == plan_knows[one]
+        if name == "mlm":
+            assert manifest["inputs"] == {"model": str(run.root / "encoder")}
+        elif name == "evaluate":  # of every tagger of the run
+            assert manifest["inputs"].keys() == task.inputs.keys()
+            assert manifest["inputs"]["gold"] == task.inputs["gold"]
+        else:
+            assert manifest["inputs"] == task.inputs
 
 
 def test_scores_come_in_order_to_the_report(run: Run) -> None:
     scored = run.of("evaluate")
-    assert run.of("report")[0].inputs["scores"].split() == [task.returned.uri for task in scored]
+    assert run.of("report")[0].inputs["scores"].split() == [task.result for task in scored]
     told = run.of("report")[0].said("run.json")
     f1 = {row["name"]: row["f1"] for row in told["rows"] if row["f1"] is not None}
     names = ("ner", "pseudo_ner", "ner 1")
     assert f1 == {name: task.said()["metrics"]["f1"] for name, task in zip(names, scored, strict=True)}
     assert told["final"] == scored[-1].said()
     models = {row["name"]: row["uri"] for row in told["rows"]}
-    assert [models[name] for name in names] == [task.returned for task in run.of("ner")]
-    assert [task.inputs["model"] for task in scored] == [task.returned for task in run.of("ner")]
+    assert [models[name] for name in names] == [task.result for task in run.of("ner")]
+    assert [task.said("manifest.json")["inputs"]["model"] for task in scored] == [task.result for task in run.of("ner")]
 
 
 def test_reported_scores_are_those_of_the_predictions(run: Run) -> None:
@@ -249,7 +274,7 @@ def test_the_report_says_how_many_labels_changed(run: Run) -> None:
 
 def test_what_was_published_is_the_last_tagger(run: Run) -> None:
     (task,) = run.of("publish")
-    published, last = Path(task.returned), Path(run.of("ner")[-1].returned)
+    published, last = Path(task.returned), Path(run.of("ner")[-1].result)
     weights = "model.safetensors"
     assert (published / "checkpoint" / weights).read_bytes() == (last / weights).read_bytes()
     assert (published / "labels.json").read_bytes() == (last / "labels.json").read_bytes()
@@ -264,12 +289,36 @@ def test_what_was_published_is_the_last_tagger(run: Run) -> None:
 
 
 def test_the_same_calls_again_do_nothing_and_say_the_same(run: Run, tmp_path: Path) -> None:
-    before = sorted(path for path in (run.root / "store").rglob("*") if path.is_file())
-    for task, settings in ((run.of("ner")[0], "ner"), (run.of("evaluate")[-1], "evaluate")):
-        component = {"ner": ner, "evaluate": evaluate}[task.name]
+    def seen() -> list[Path]:
+        return sorted(p for p in (run.root / "store").rglob("*") if p.is_file() and "runs" not in p.parts)
+
+    before = seen()
+    for task, component, step in ((run.of("ner")[0], ner, "line 6: ner"), (run.of("evaluate")[-1], evaluate, "")):
         artifacts = artifacts_of(component, tmp_path / task.name)
-        told = getattr(run.plan, settings)
-        assert call(component, settings=told, store=run.store, **task.inputs, **artifacts) == task.returned
+        told = {"run": run.plan, "gpus": "2"} | ({"step": step} if step else {})
+        again = call(component, **told, **task.inputs, **artifacts)
+        assert again == (task.returned._replace(gpus="0") if step else task.returned)
         for name, artifact in artifacts.items():
             assert Path(artifact.path).read_bytes() == Path(task.artifacts[name].path).read_bytes()
-    assert sorted(path for path in (run.root / "store").rglob("*") if path.is_file()) == before
+    assert seen() == before
+
+
+def test_the_walk_ahead_of_the_work_ends_where_the_work_did(run: Run) -> None:
+    """Addresses that follow from plan and store are those that the tasks handed on."""
+    planned = load_plan(run.plan.partition("#")[0])
+    found = steps.done(planned)
+    assert list(found) == steps.chain(2)
+    handed = [task.result for task in run.tasks if task.name in ("mlm", "mrc", "ner", "pseudo_label")]
+    assert [uri for name, uri in found.items() if name != "evaluate" and not name.startswith("round 2")] == handed
+    assert found["evaluate"] == run.of("report")[0].inputs["scores"]
+    assert steps.taggers(planned, handed[-1]) == [task.result for task in run.of("ner")]
+
+
+def test_each_step_leaves_a_record(run: Run) -> None:
+    told = records.summarise(storage.join(run.store, "runs", "run-7"))
+    assert told["status"] == "succeeded"
+    assert told["f1"] == run.of("evaluate")[-1].said()["metrics"]["f1"]
+    assert told["model"] == run.of("publish")[0].returned
+    assert [one["status"] for one in told["steps"]].count("off") == 3
+    assert told["hours"]["ner"]["cpu"] > 0
+    assert json.loads(Path(run.store, "runs/run-7/run_summary.json").read_text())["model"] == told["model"]

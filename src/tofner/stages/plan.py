@@ -185,6 +185,9 @@ def _check_ranges(settings: Settings, iterations: int, seed: int, most: int | No
     if iterations > 0 and not settings.use.pseudo:
         fix = "set iterations to 0, or use.pseudo to true"
         problems.append(Problem("iterations", f"{iterations} with use.pseudo=false", "0", fix))
+    for name, value in {"iterations": iterations, "seed": seed}.items():
+        if not isinstance(value, int):  # Kubeflow takes a fraction for an int, and hands it on
+            problems.append(Problem(name, str(value), "a whole number"))
     if not 0 <= seed < 2**32:
         problems.append(Problem("seed", str(seed), "0 to 4294967295"))
     if problems:

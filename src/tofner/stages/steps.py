@@ -18,9 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tofner import storage
+from tofner import records, storage
 from tofner.model.layout import MANIFEST
-from tofner.stages import records
 from tofner.stages.plan import PLANS, Plan, load_plan, plan, save_plan
 from tofner.stages.runtime import StageResult, expected_errors, locate, read_json, run_stage
 
@@ -81,8 +80,7 @@ def begin(run_id: str, switches: Mapping[str, str], *told: Any) -> str:
     own = [f"use.{name}={words.get(value, value)}" for name, value in switches.items() if value != "preset"]
     with expected_errors("plan"), records.kept(store, run_id, "plan") as record:
         address = save_plan(plan(preset, data, store, encoder, iterations, seed, [*overrides, *own], *more))
-        record.of("plan", address, None)
-        record.status = "done"
+        record.of("done", "plan", address, {})
     print(f"plan: {address}", file=sys.stderr, flush=True)
     return f"{address}#{run_id}" if run_id else address
 
@@ -117,7 +115,9 @@ def take(name: str, run: str, **inputs: str) -> Taken:
         else:
             result = run_stage(step.stage, planned.store, settings, given, run_id)
             uri = result.uri
-        record.of(step.stage, uri, result)
+        status = "off" if result is None else "reused" if result.reused else "done"
+        told = {} if result is None else {"metrics": result.metrics, "model": result.model}
+        record.of(status, step.stage, uri, told)
         return Taken(run, uri, gpus_after(planned, name), result)
 
 

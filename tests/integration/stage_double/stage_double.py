@@ -1,59 +1,85 @@
-"""Double of `tofner.stages` for tests of the graph's wiring: trains nothing, keeps a journal of what ran.
+"""Doubles of the stages for tests of the graph's wiring: they train nothing and keep a journal of what ran.
 
-Environment: TOFNER_TEST_JOURNAL names the journal; TOFNER_TEST_FAIL is `stage=how` with how one of 2, 75 (tofner's own
-errors), trace (a bug), kill (SIGKILL), silent (ends well without outputs); TOFNER_TEST_CODE is the code revision.
+All around them is real: components, plan, steps, keys, records and the store.
+
+Environment: TOFNER_TEST_JOURNAL names the journal; TOFNER_TEST_FAIL is `step=how` with how one of 2, 75 (tofner's own
+errors), trace (a bug), kill (SIGKILL), silent (ends well without outputs).
 """
 
+import functools
 import hashlib
+import importlib.util
 import json
 import os
 import signal
-from contextlib import nullcontext
+import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 from typing import Any
 
-TASKS = ("prepare gold mlm mrc ner pseudo_label pseudo_ner loop_mrc loop_ner evaluate export report publish").split()
+STAGES = "prepare gold mlm mrc ner pseudo_label evaluate export report publish".split()
 
 
-def plan(
-    preset: str, data: str, store: str, encoder: str, iterations: int, seed: int, overrides: list[str], model_name: str
-) -> Any:
-    _journal({"stage": "plan"})
-    own = dict(override.split("=") for override in overrides)
-    code = os.environ.get("TOFNER_TEST_CODE", "1")
-    settings = {task: json.dumps({"task": task, "seed": seed, "set": own.get(task), "code": code}) for task in TASKS}
-    on = {f"use_{name}": own.get(name) != "off" for name in ("mlm", "mrc", "pseudo")}
-    return SimpleNamespace(settings=settings, encoder=encoder or "encoder", iterations=iterations, **on)
+def install() -> None:
+    """Put the doubles in the place of the stages' modules when these are asked for."""
+    sys.meta_path.insert(0, Finder())
 
 
-def expected_errors(stage: str) -> Any:
-    return nullcontext()
+class Finder:
+    """Finds a double for each module of a stage."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        package, _, stage = name.rpartition(".")
+        if package == "tofner.stages" and stage in STAGES:
+            return importlib.util.spec_from_loader(name, self)
+        return None
+
+    def create_module(self, spec: Any) -> ModuleType:
+        module = ModuleType(spec.name)
+        module.run = functools.partial(run, spec.name.rpartition(".")[2])  # type: ignore[attr-defined]
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        pass
 
 
-def execute(stage: str, store: str, settings: str, inputs: dict[str, str]) -> Any:
-    given = json.loads(settings)
-    uri = f"{given['task']}-{hashlib.sha256(json.dumps([settings, inputs]).encode()).hexdigest()[:8]}"
-    _journal({"stage": stage, "task": given["task"], "uri": uri, "inputs": inputs, "store": store})
-    print(f"working on {given['task']}")
+def step() -> str:
+    """The step that this process does, as KFP was told: its name, or that of the component."""
+    at = sys.argv.index("--executor_input") + 1
+    given = json.loads(sys.argv[at])["inputs"].get("parameterValues", {})
+    function = sys.argv[sys.argv.index("--function_to_execute") + 1]
+    return str(given.get("step", function))
+
+
+def run(stage: str, config: Any, work: Any) -> Any:
+    """One file whose content is named by all that the stage was told and given."""
+    from tofner.stages.work import Report
+
+    told = json.dumps([stage, config.model_dump(mode="json"), work.inputs], sort_keys=True)
+    (work.output / "made.txt").write_text(hashlib.sha256(told.encode()).hexdigest())
+    _journal({"stage": stage, "task": step(), "inputs": work.inputs, "store": work.store})
+    print(f"working on {step()}")
     failing, _, how = os.environ.get("TOFNER_TEST_FAIL", "").partition("=")
-    if failing == given["task"]:
+    if failing == step():
         _fail(stage, how)
+    if stage == "report":
+        for name in ("report.md", "report.html"):
+            (work.output / name).write_text(f"{name} of the double")
     confusion = {"labels": ["PER", "O"], "matrix": [[1, 0], [2, 3]]} if stage == "evaluate" else None
-    pages = {"markdown": f"# {stage}", "html": "<p>double</p>"}
-    return SimpleNamespace(uri=uri, metrics={"f1": 0.5}, confusion=confusion, model={"uri": uri}, **pages)
+    model = {"uri": "u", "name": "n", "version": "v", "f1": 0.5, "bytes": 7, "encoder": "e"}
+    return Report({"f1": 0.5}, confusion=confusion, details={"model": model} if stage == "publish" else {})
 
 
 def _fail(stage: str, how: str) -> None:
+    from tofner.errors import BadInput, PassingFault
+
     if how == "trace":
         raise RuntimeError("a bug in the double")
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "silent":
         os._exit(0)
-    note = {"stage": stage, "exit_code": int(how), "message": f"{stage} says no"}
-    Path(os.environ["TOFNER_ERROR_FILE"]).write_text(json.dumps(note), encoding="utf-8")
-    raise SystemExit(int(how))
+    raise {"2": BadInput, "75": PassingFault}[how](f"{stage} says no")
 
 
 def _journal(entry: dict[str, Any]) -> None:

@@ -3,8 +3,8 @@
 import ast
 import inspect
 import json
+import subprocess
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -17,7 +17,6 @@ from tofner_kubeflow.components.artifacts import fill
 from tofner_kubeflow.components.evaluate import evaluate
 from tofner_kubeflow.components.export import export
 from tofner_kubeflow.components.gold import gold
-from tofner_kubeflow.components.keep import keep
 from tofner_kubeflow.components.mlm import mlm
 from tofner_kubeflow.components.mrc import mrc
 from tofner_kubeflow.components.ner import ner
@@ -26,6 +25,7 @@ from tofner_kubeflow.components.prepare import prepare
 from tofner_kubeflow.components.pseudo_label import pseudo_label
 from tofner_kubeflow.components.publish import publish
 from tofner_kubeflow.components.report import report
+from tofner_kubeflow.components.stage import START
 
 STAGES: dict[str, Any] = {
     "prepare": prepare,
@@ -54,33 +54,21 @@ PUBLISHED = {"uri": "s3://b/publish", "name": "n", "version": "v", "f1": 0.5, "b
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     made: list[tuple[Any, ...]] = []
 
-    def execute(stage: str, store: str, settings: str, inputs: dict[str, str]) -> Any:
-        made.append((stage, store, settings, inputs))
+    def take(name: str, run: str, **inputs: str) -> Any:
+        made.append((name, run, inputs))
         confusion = {"labels": ["PER", "O"], "matrix": [[1, 2], [3, 4]]}
         pages = {"markdown": "# hi", "html": "<p>hi</p>"}
-        return SimpleNamespace(
-            uri=f"s3://b/{stage}", metrics={"f1": 0.5}, confusion=confusion, model=PUBLISHED, **pages
+        result = SimpleNamespace(
+            uri=f"s3://b/{name}", metrics={"f1": 0.5}, confusion=confusion, model=PUBLISHED, **pages
         )
+        return SimpleNamespace(run=f"{run}!", uri=f"s3://b/{name}", gpus="3", result=result)
 
-    def made_plan(*arguments: Any) -> Any:
+    def begin(*arguments: Any) -> str:
         made.append(arguments)
-        settings = {name: f"{name}!" for name in PLANNED[:13]}
-        return SimpleNamespace(
-            settings=settings, encoder="e", use_mlm=True, use_mrc=False, use_pseudo=True, iterations=2
-        )
+        return "s3://b/plans/1.json"
 
-    monkeypatch.setitem(
-        sys.modules,
-        "tofner.stages",
-        _module("tofner.stages", execute=execute, plan=made_plan, expected_errors=nullcontext),
-    )
+    monkeypatch.setitem(sys.modules, "tofner.stages", _module("tofner.stages", take=take, begin=begin))
     return made
-
-
-PLANNED = (
-    "prepare gold mlm mrc ner pseudo_label pseudo_ner loop_mrc loop_ner evaluate export report publish "
-    "encoder use_mlm use_mrc use_pseudo iterations"
-).split()
 
 
 def _module(name: str, **members: Any) -> ModuleType:
@@ -95,45 +83,36 @@ def _artifacts(name: str, folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_run_shows_few_artifacts(name: str) -> None:
-    """One metrics, one HTML and one Markdown a run, so that the page leads to them; the confusion of each score."""
+    """One metrics, HTML, Markdown, confusion and model a run, so that the page leads to them."""
     outputs = STAGES[name].component_spec.outputs
     found = {key: one.type.partition("@")[0] for key, one in outputs.items() if one.type.startswith("system.")}
     assert found == {key: kind.schema_title for key, kind in ARTIFACTS.get(name, {}).items()}
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_calls_its_stage_and_returns_its_uri(name: str, calls: list[tuple[Any, ...]], tmp_path: Path) -> None:
+def test_takes_its_step_and_hands_on_what_came_of_it(name: str, calls: list[tuple[Any, ...]], tmp_path: Path) -> None:
     function = STAGES[name].python_func
     artifacts = _artifacts(name, tmp_path)
     strings = {one: f"<{one}>" for one in inspect.signature(function).parameters if one not in artifacts}
     returned = function(**strings, **artifacts)
-    [(stage, store, settings, inputs)] = calls
-    assert (stage, store, settings) == (name, "<store>", "<settings>")
-    own = {"store", "settings", *(["earlier"] if name == "evaluate" else [])}
-    assert inputs == {one: text for one, text in strings.items() if one not in own}
-    if name == "evaluate":
-        assert returned == ("s3://b/evaluate", "<earlier> s3://b/evaluate")
-    else:
-        assert returned == f"s3://b/{name}"
+    [(step, run, inputs)] = calls
+    assert (step, run) == (strings.get("step", name), "<run>")
+    assert inputs == {one: text for one, text in strings.items() if one not in ("step", "run", "gpus")}
+    uri = f"s3://b/{step}"
+    handed = {"prepare": ("<run>!", "3")}.get(name, ("<run>!", uri, "3") if "step" in strings else uri)
+    assert returned == handed
     for artifact in artifacts.values():
         assert Path(artifact.path).stat().st_size, "an artifact without a file never hits the local cache"
 
 
-def test_the_first_scores_have_no_blank_before_them(calls: list[tuple[Any, ...]], tmp_path: Path) -> None:
-    artifacts = _artifacts("evaluate", tmp_path)
-    scored = evaluate.python_func(gold="g", model="m", settings="s", store="b", earlier="", **artifacts)
-    assert scored[1] == "s3://b/evaluate"
-
-
-def test_plan_gives_the_settings_of_every_stage_and_the_switches(calls: list[tuple[Any, ...]]) -> None:
-    made = plan.python_func("wnut16", "d", "s3://b", "", 2, 7, ["a=b"], "name")
-    assert calls == [("wnut16", "d", "s3://b", "", 2, 7, ["a=b"], "name")]
-    assert made._fields == tuple(PLANNED) == plan.python_func.__annotations__["return"]._fields
-    assert (made.loop_ner, made.use_mrc, made.iterations) == ("loop_ner!", False, 2)
-
-
-def test_keep_passes_everything_on() -> None:
-    assert keep.python_func("m", "s", "h", "l") == ("m", "s", "h", "l")
+def test_plan_is_told_all_parameters_of_a_run(calls: list[tuple[Any, ...]]) -> None:
+    made = plan.python_func(
+        preset="wnut16", data="d", store="s3://b", encoder="e", iterations=2, mlm="on", mrc="off", pseudo="preset",
+        order="mrc-mlm", seed=7, overrides=["a=b"], model_name="name", max_iterations=3, gpus=2, run_id="r",
+    )  # fmt: skip
+    switches = {"mlm": "on", "mrc": "off", "pseudo": "preset", "order": "mrc-mlm"}
+    assert calls == [("r", switches, "wnut16", "d", "s3://b", "e", 2, 7, ["a=b"], "name", 3, 2)]
+    assert made == "s3://b/plans/1.json"
 
 
 def test_artifacts_hold_what_the_stage_says(tmp_path: Path) -> None:
@@ -191,12 +170,27 @@ def test_modules_import_only_kfp_and_bodies_are_tiny(path: Path) -> None:
             assert ast.get_docstring(node), "the run page shows it"
 
 
-@pytest.mark.parametrize("component", [*STAGES.values(), plan, keep], ids=[*STAGES, "plan", "keep"])
+@pytest.mark.parametrize("component", [*STAGES.values(), plan], ids=[*STAGES, "plan"])
 def test_nothing_is_installed_when_a_task_starts(component: Any) -> None:
     container = component.component_spec.implementation.container
     assert container.image == images.TRAINER
-    assert "pip install" not in " ".join(map(str, [*container.command, *container.args]))
+    assert container.command == ["python3", "-c", START]
+    assert container.args == ["--executor_input", "{{$}}", "--function_to_execute", component.python_func.__name__]
     assert component.description
+
+
+def test_a_task_finds_its_function_in_the_image(tmp_path: Path) -> None:
+    """The command of the graph, as it is, in a process that has KFP's executor and this package."""
+    given = {"inputs": {"parameterValues": {"run": "no-such-plan"}}, "outputs": {"outputFile": str(tmp_path / "out")}}
+    command = [sys.executable, "-c", START, "--executor_input", json.dumps(given), "--function_to_execute", "gold"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "tofner: gold: no-such-plan: found" in ended.stderr
+
+
+def test_an_off_step_shows_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="off"):
+        fill(None, markdown=dsl.Markdown(uri=str(tmp_path / "m")))
 
 
 def test_images_are_pinned_by_tag_or_digest() -> None:

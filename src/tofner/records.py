@@ -20,7 +20,6 @@ from typing import Any
 
 from tofner import storage
 from tofner.errors import BadInput, PassingFault, Problem, TofnerError
-from tofner.stages.runtime import StageResult
 
 RUNS = "runs"
 SUMMARY = "run_summary.json"
@@ -43,11 +42,9 @@ class Record:
     told: dict[str, Any] = field(default_factory=dict)
     failure: dict[str, str] = field(default_factory=dict)
 
-    def of(self, stage: str, uri: str, result: StageResult | None) -> None:
-        """What came of it."""
-        self.stage, self.uri = stage, uri
-        self.status = "off" if result is None else "reused" if result.reused else "done"
-        self.told = {} if result is None else {"metrics": result.metrics, "model": result.model}
+    def of(self, status: str, stage: str, uri: str, told: dict[str, Any]) -> None:
+        """What came of it: its result's address, and what the stage tells of it."""
+        self.status, self.stage, self.uri, self.told = status, stage, uri, told
 
 
 @contextlib.contextmanager
@@ -64,6 +61,11 @@ def kept(store: str, run_id: str, step: str, clock: Callable[[], float] = time.t
     finally:
         record.ended = clock()
         _write(root, record)
+
+
+def list_runs(store: str) -> list[str]:
+    """Names of the runs that have left records in a store."""
+    return sorted({info.path.split("/")[0] for info in storage.list_files(storage.join(store, RUNS))})
 
 
 def summarise(root: str) -> dict[str, Any]:
@@ -130,6 +132,21 @@ def _explain(error: BaseException) -> dict[str, str]:
     if isinstance(error, KeyboardInterrupt | SystemExit):
         return {"kind": "stopped", "cause": "stopped", "next": AGAIN}
     return {"kind": "bug", "cause": f"{type(error).__name__}: {text}", "next": "the task's log has the trace"}
+
+
+def show(summary: dict[str, Any]) -> list[str]:
+    """A summary as lines: its steps, hours by stage, and what came of it."""
+    rows = []
+    for one in summary["steps"]:
+        took = "" if one["ended"] is None else f"{one['ended'] - one['started']:9.1f} s"
+        rows.append(f"{one['step']:<18} {one['status']:<8} {took:>11}  {one['uri']}".rstrip())
+    for stage, hours in summary["hours"].items():
+        rows.append(f"{stage:<18} {hours['cpu']:8.3f} CPU hours {hours['gpu']:8.3f} GPU hours")
+    end = [f"status {summary['status']}"]
+    for name in ("stage", "cause", "next", "model", "report", "f1"):
+        if summary[name] not in ("", None):
+            end.append(f"{name:<6} {summary[name]}")
+    return [*rows, *end]
 
 
 def _write(root: str, record: Record) -> None:
