@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from tofner.presets.load import load_preset, preset_names
 from tofner.settings import Settings, known_keys
+from tofner_kubeflow.pipelines.cluster import Cluster
 
 PAGE = Path(__file__).with_name("settings.md")
 PARAMETERS = f"""# Settings
@@ -30,14 +33,28 @@ Unknown keys are refused, and the nearest known one is named.
 """
 
 
-def page() -> str:
+PROFILES_HEAD = """
+## Profiles of clusters
+
+What `tofner compile` is told of a cluster: `--profile gpu`, `--profile cpu` or a YAML file of these keys, and `--set
+key=value`.
+
+"""
+
+
+def table(model: type[BaseModel]) -> list[str]:
+    """A row for each key of a settings type."""
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
-    for key, field in known_keys():
+    for key, field in known_keys(model):
         default = "required" if field.is_required() else f"`{field.get_default(call_default_factory=True)}`"
         kind = field.annotation.__name__ if isinstance(field.annotation, type) else str(field.annotation)
         kind = "list" if "list" in kind else kind.replace("typing.", "").replace("|", "or")
         meaning = (field.description or "").replace("|", "\\|")
         rows.append(f"| `{key}` | {kind} | {default} | {meaning} |")
+    return rows
+
+
+def page() -> str:
     presets = [
         "",
         "## Presets",
@@ -50,7 +67,9 @@ def page() -> str:
         s = one.stages
         rates = ", ".join(f"{t.learning_rate:g}" for t in (s.mrc, s.ner, s.pseudo_ner, s.loop_mrc, s.loop_ner))
         presets.append(f"| `{name}` | {one.description} | `{one.encoder}` | {rates} |")
-    return PARAMETERS + "\n".join([*rows, *presets]) + "\n"
+    return (
+        PARAMETERS + "\n".join([*table(Settings), *presets]) + "\n" + PROFILES_HEAD + "\n".join(table(Cluster)) + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -109,52 +109,25 @@ def _tag(model: str, text: str, store: str) -> str:
 
 def compile_(
     out: Annotated[Path, typer.Option(help="Folder for tof.yaml and tagging.yaml.")] = Path("build"),
+    profile: Annotated[str, typer.Option(help="gpu, cpu, or a YAML file: what a kind of cluster needs.")] = "gpu",
     revision: Annotated[
         str, typer.Option(help="Tag or sha256: digest of the images; this version when not given.")
     ] = "",
     registry: Annotated[str, typer.Option(help="Where the images are, for example registry.example/team.")] = "",
-    gpus: Annotated[int, typer.Option(min=0, help="GPUs of each task that runs the encoder; 0 for CPUs.")] = 1,
-    gpu_resource: Annotated[
-        str, typer.Option(help="Resource name that the GPU's device plugin offers.")
-    ] = "nvidia.com/gpu",
-    gpu_taint: Annotated[str, typer.Option(help="Taint of GPU nodes to tolerate; empty for none.")] = "nvidia.com/gpu",
-    gpu_selector: Annotated[list[str], typer.Option(help="Node label a GPU task wants: key=value. Repeatable.")] = [],  # noqa: B006
-    gpu_cpu: Annotated[str, typer.Option(help="CPU request of a GPU task.")] = "4",
-    gpu_memory: Annotated[str, typer.Option(help="Memory request of a GPU task.")] = "16Gi",
-    secret: Annotated[str, typer.Option(help="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")] = "tofner-s3",
-    config_map: Annotated[str, typer.Option(help="ConfigMap with S3_ENDPOINT_URL and AWS_REGION.")] = "tofner-s3",
-    retries: Annotated[
-        int, typer.Option(min=0, help="Further tries of a GPU task; Kubeflow tries a deleted pod again without.")
-    ] = 0,
     max_iterations: Annotated[int, typer.Option(min=0, max=9, help="Rounds that the graph holds.")] = 2,
+    set_: Annotated[list[str], typer.Option("--set", help="Change the profile: key=value. Repeatable.")] = [],  # noqa: B006
 ) -> None:
     """Write the graphs, training and tagging, as YAML for upload to Kubeflow Pipelines.
 
-    What changes a result is a parameter of the run; the options here say where and with what the tasks run.
+    What changes a result is a parameter of the run; the options here say where and with what the tasks run
+    (docs/settings.md, "Profiles of clusters").
+
+    Example: tofner compile --registry registry.example/team --revision 1f3c2d4 --set encoder.memory=32Gi
     """
-    from tofner_kubeflow.pipelines.cluster import Cluster
+    from tofner_kubeflow.pipelines.cluster import load_cluster
     from tofner_kubeflow.pipelines.compile import compile_tagging, compile_tof
 
-    cluster = Cluster(
-        revision=revision or metadata.version("tofner"),
-        registry=registry,
-        gpus=gpus,
-        gpu_resource=gpu_resource,
-        gpu_taint=gpu_taint,
-        gpu_selector=tuple(_label(text) for text in gpu_selector),
-        gpu_cpu=gpu_cpu,
-        gpu_memory=gpu_memory,
-        secret=secret,
-        config_map=config_map,
-        retries=retries,
-        max_iterations=max_iterations,
-    )
+    given = {"revision": revision or metadata.version("tofner"), "registry": registry, "max_iterations": max_iterations}
+    cluster = load_cluster(profile, set_, **given)
     typer.echo(str(compile_tof(out / "tof.yaml", cluster)))
     typer.echo(str(compile_tagging(out / "tagging.yaml", cluster)))
-
-
-def _label(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise typer.BadParameter(f"{text!r}: expected key=value")
-    return key, value

@@ -7,13 +7,13 @@ from typing import Any
 from kfp import compiler
 
 from tofner_kubeflow.pipelines import picture, tagging, tof
-from tofner_kubeflow.pipelines.cluster import Cluster
+from tofner_kubeflow.pipelines.cluster import Cluster, load_cluster
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 GOLDEN = REPOSITORY / "tests" / "golden" / "tof.yaml"
 GOLDEN_TAGGING = GOLDEN.with_name("tagging.yaml")
 PICTURE = REPOSITORY / "docs" / "pipeline.svg"
-GOLDEN_CLUSTER = Cluster(revision="golden")
+GOLDEN_CLUSTER = load_cluster("gpu", (), revision="golden")
 MAX_BYTES = 1 << 20  # etcd refuses objects over 1.5 MiB, and the workflow made of the YAML is somewhat larger
 
 

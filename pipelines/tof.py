@@ -109,7 +109,7 @@ def make(cluster: Cluster) -> Any:
             overrides=overrides,
             model_name=model_name,
             max_iterations=most,
-            gpus=cluster.gpus,
+            gpus=cluster.encoder.gpus,
             run_id=cluster.run_id,
         ).set_caching_options(False)  # by no cache: what it looks at may have changed in its place
 

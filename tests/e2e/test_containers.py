@@ -127,14 +127,14 @@ def test_the_graph_runs_in_containers(trainer: str, tmp_path: Path) -> None:
     """Direct transfer (T = 0, every stage before `ner` off): plan, prepare, ner, score, export, report, publish."""
     from kfp import components, local
 
-    from tofner_kubeflow.pipelines.cluster import Cluster
+    from tofner_kubeflow.pipelines.cluster import load_cluster
     from tofner_kubeflow.pipelines.compile import compile_tof
 
     tmp_path.chmod(0o777)
     make_data(tmp_path / "data")
     make_preset(tmp_path / "preset.yaml", make_encoder(tmp_path / "encoder"))
     (tmp_path / "encoder" / "model.safetensors").chmod(0o644)  # written for its owner only
-    cluster = Cluster(revision=REVISION, gpus=0, retries=0, secret="", config_map="")
+    cluster = load_cluster("cpu", ["secret.name=", "config_map="], revision=REVISION)
     graph = components.load_component_from_file(str(compile_tof(tmp_path / "tof.yaml", cluster)))
     mine = f"{os.getuid()}:0" if os.getuid() else "10001:0"  # kfp.local makes folders here, and the tasks fill them
     local.init(local.DockerRunner(user=mine, network_mode="none"), pipeline_root=str(tmp_path), enable_caching=False)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tofner_kubeflow.pipelines import picture
-from tofner_kubeflow.pipelines.cluster import Cluster, laptop
+from tofner_kubeflow.pipelines.cluster import laptop, load_cluster
 from tofner_kubeflow.pipelines.compile import (
     GOLDEN,
     GOLDEN_CLUSTER,
@@ -93,7 +93,7 @@ def test_run_parameters_have_types_and_defaults(documents: list[dict[str, Any]])
 @pytest.mark.parametrize("most", [1, 2, 3])
 def test_it_is_small_and_short_and_the_page_says_so(most: int, tmp_path: Path) -> None:
     """The row of docs/deploy.md for each number of rounds; and what Kubeflow's page can show of the usual graph."""
-    found = measure(compile_tof(tmp_path / "tof.yaml", Cluster(revision="golden", max_iterations=most)))
+    found = measure(compile_tof(tmp_path / "tof.yaml", load_cluster("gpu", (), revision="golden", max_iterations=most)))
     sizes = f"{found.yaml / 1000:.0f} KB | {found.status / 1000:.0f} KB"
     row = f"| {most} | {found.tasks} | {found.pods} | {found.steps} | {found.ranks} | {found.artifacts} | {sizes} |"
     assert row in (REPOSITORY / "docs" / "deploy.md").read_text(encoding="utf-8"), row
@@ -159,7 +159,7 @@ def test_each_task_asks_for_the_gpus_that_the_one_before_it_counted(documents: l
 def test_retries_are_asked_for(documents: list[dict[str, Any]], tmp_path: Path) -> None:
     """KFP ends a healthy second try when the longest wait is over, counted from the start of the first: so a week."""
     assert not [name for name, task in _tasks(documents[0]).items() if "retryPolicy" in task]
-    asked = compile_tof(tmp_path / "tof.yaml", Cluster(revision="golden", retries=2))
+    asked = compile_tof(tmp_path / "tof.yaml", load_cluster("gpu", ["retries=2"], revision="golden"))
     tasks = _tasks(next(yaml.safe_load_all(asked.read_text(encoding="utf-8"))))
     policies = {name: task["retryPolicy"] for name, task in tasks.items() if "retryPolicy" in task}
     assert {name.partition("-")[0] for name in policies} == ENCODER
@@ -192,7 +192,8 @@ def test_tasks_are_named_like_their_components(documents: list[dict[str, Any]], 
 
 
 def test_another_cluster_is_a_matter_of_options(tmp_path: Path) -> None:
-    cluster = Cluster(revision="v1", registry="r.example/t", gpus=0, secret="", config_map="", retries=0)
+    bare = ["secret.name=", "config_map="]
+    cluster = load_cluster("cpu", bare, revision="v1", registry="r.example/t")
     documents = list(yaml.safe_load_all(compile_tof(tmp_path / "tof.yaml", cluster).read_text(encoding="utf-8")))
     assert len(documents) == 1, "no Kubernetes settings are left"
     text = (tmp_path / "tof.yaml").read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ from tofner_kubeflow.pipelines.compile import compile_tof
 pytestmark = pytest.mark.integration
 DOUBLE = Path(__file__).parent / "stage_double"
 MOST = 2
-CLUSTER = Cluster(revision="r1", gpus=1, max_iterations=MOST)
+CLUSTER = Cluster(revision="r1", max_iterations=MOST)
 SWITCHES = [
     (t, mlm, mrc, pseudo, order)
     for t, mlm, mrc, pseudo, order in itertools.product(

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tofner_kubeflow.pipelines.cluster import CONFIG_KEYS, SECRET_KEYS, Cluster
+from tofner_kubeflow.pipelines.cluster import CONFIG_KEYS, Cluster, Secret
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
@@ -227,6 +227,9 @@ def kustomization() -> dict[str, Any]:
     return loaded
 
 
+SECRET_KEYS = (Secret().access_key, Secret().secret_key, Secret().session_token)
+
+
 def example_keys(name: str) -> list[str]:
     """Keys that an example file offers, those behind a comment sign too."""
     return re.findall(r"(?m)^#?([A-Z][A-Z0-9_]+)=", (BASE / name).read_text(encoding="utf-8"))
@@ -235,7 +238,7 @@ def example_keys(name: str) -> list[str]:
 def test_the_base_makes_what_compiled_pipelines_name() -> None:
     made = kustomization()
     cluster = Cluster(revision="any")
-    assert [item["name"] for item in made["secretGenerator"]] == [cluster.secret]
+    assert [item["name"] for item in made["secretGenerator"]] == [cluster.secret.name]
     assert [item["name"] for item in made["configMapGenerator"]] == [cluster.config_map]
     assert made["generatorOptions"]["disableNameSuffixHash"] is True
     assert sorted(example_keys("secret.env.example")) == sorted(SECRET_KEYS)

@@ -7,15 +7,16 @@ import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tofner.errors import BadSettings, Problem
 from tofner.settings import Settings, known_keys
 
 PRESETS = Path(__file__).parent
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def preset_names() -> list[str]:
@@ -28,16 +29,26 @@ def load_preset(name: str, overrides: Sequence[str] = ()) -> Settings:
     Raises:
         BadSettings: unknown preset, unreadable file, or any unknown key or wrong value, all listed.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
+    return load_settings(Settings, name, PRESETS, overrides)
+
+
+def load_settings(
+    model: type[Model], name: str, shipped: Path, overrides: Sequence[str] = (), given: Mapping[str, Any] | None = None
+) -> Model:
+    """Settings of one type from a YAML file: a name in the folder `shipped`, or a file of one's own.
+
+    Args:
+        overrides: `key=value`, dotted keys, YAML values.
+        given: values that no file and no override is asked for.
+
+    Raises:
+        BadSettings: as `load_preset`.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else shipped / f"{name}.yaml"
     if not path.is_file():
-        raise BadSettings(
-            Problem(
-                "preset",
-                repr(name),
-                f"one of {', '.join(preset_names())}, or a .yaml file",
-                _nearest(name, preset_names()),
-            )
-        )
+        names = sorted(one.stem for one in shipped.glob("*.yaml"))
+        expected = f"one of {', '.join(names)}, or a .yaml file"
+        raise BadSettings(Problem(shipped.name.removesuffix("s"), repr(name), expected, _nearest(name, names)))
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -48,9 +59,9 @@ def load_preset(name: str, overrides: Sequence[str] = ()) -> Settings:
     for override in overrides:
         _override(tree, override, origins)
     try:
-        return Settings.model_validate(tree)
+        return model.model_validate(tree | dict(given or {}))
     except ValidationError as error:
-        raise BadSettings(list(_problems(error, str(path), origins))) from error
+        raise BadSettings(list(_problems(error, str(path), origins, model))) from error
 
 
 def _override(tree: dict[str, Any], override: str, origins: dict[str, str]) -> None:
@@ -91,8 +102,10 @@ def _number(text: str) -> str | float:
     return number if math.isfinite(number) else text
 
 
-def _problems(error: ValidationError, place: str, origins: Mapping[str, str]) -> Iterator[Problem]:
-    keys = [key for key, _ in known_keys()]
+def _problems(
+    error: ValidationError, place: str, origins: Mapping[str, str], model: type[BaseModel]
+) -> Iterator[Problem]:
+    keys = [key for key, _ in known_keys(model)]
     keys += sorted({group for key in keys for group in _groups(key)})
     for detail in error.errors(include_url=False):
         key = ".".join(str(part) for part in detail["loc"])
