@@ -19,7 +19,7 @@ STYLE = """
 """
 LEGEND = (
     "green: runs the encoder (GPU); blue: light (CPU)",
-    "a step that a run leaves out passes on what it was given",
+    "a step that is left out passes on its input",
 )
 
 
@@ -40,7 +40,9 @@ def draw(compiled: Path) -> str:
     needed = {
         node.key: min((ranks[one.key] for one in nodes if node.key in _direct(one, nodes)), default=0) for node in nodes
     }
-    ordered = sorted(nodes, key=lambda node: (ranks[node.key], needed[node.key]))  # what is needed later stands aside
+    # What is needed later stands aside, and so does what waits for something far above.
+    far = {node.key: max((ranks[node.key] - ranks[one] for one in _direct(node, nodes)), default=0) for node in nodes}
+    ordered = sorted(nodes, key=lambda node: (ranks[node.key], needed[node.key], far[node.key]))
     rows = [[node for node in ordered if ranks[node.key] == rank] for rank in range(max(ranks.values()) + 1)]
     places: dict[str, tuple[int, int, int, int]] = {}  # left, top, right, bottom
     height = MARGIN
