@@ -1,9 +1,9 @@
-"""Time for the storage tests: it moves when somebody sleeps, and not otherwise."""
+"""Time for tests of what waits: it moves when somebody sleeps, and not otherwise."""
 
 import threading
 from collections.abc import Callable
 
-from tofner.storage.s3 import Clock
+from tofner.patience import Clock
 
 
 class FakeClock:

@@ -1,7 +1,7 @@
 """The S3 client of the process, and the one rule by which its calls are tried again.
 
-boto3's own retries are off: `call` decides what is tried again and for how long. boto3 is imported at the first S3
-call, since importing it costs more than tagging a small local file.
+boto3's own retries are off: `call` decides what is tried again, `tofner.patience` how often. boto3 is imported at the
+first S3 call, since importing it costs more than tagging a small local file.
 
 Environment:
     S3_ENDPOINT_URL             the server, for anything but AWS; AWS_ENDPOINT_URL_S3 and AWS_ENDPOINT_URL count too
@@ -11,31 +11,17 @@ Environment:
 """
 
 import os
-import random
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tofner.errors import BadInput, PassingFault, Problem
+from tofner.errors import BadInput, Problem
+from tofner.patience import Clock, number, persist
 from tofner.storage.faults import classify, endpoint, error_code
 
 T = TypeVar("T")
 
-FIRST_DELAY_S = 0.1
-LONGEST_DELAY_S = 8.0
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Time and chance as `call` meets them: seconds from any start, a pause in seconds, a number between two."""
-
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    uniform: Callable[[float, float], float] = random.uniform
-
-
+PATIENCE = "TOFNER_STORAGE_PATIENCE_S"
 CLOCK = Clock()  # of every call that is given none
 
 _lock = threading.Lock()
@@ -48,7 +34,7 @@ def patience_s() -> float:
     Raises:
         BadInput: the variable is not a number of at least 0.
     """
-    return _number("TOFNER_STORAGE_PATIENCE_S", 60.0, 0.0)
+    return number(PATIENCE, 60.0, 0.0)
 
 
 def threads() -> int:
@@ -57,21 +43,7 @@ def threads() -> int:
     Raises:
         BadInput: the variable is not a number of at least 1.
     """
-    return int(_number("TOFNER_STORAGE_THREADS", 8, 1))
-
-
-def _number(name: str, default: float, least: float) -> float:
-    text = os.environ.get(name, "")
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not least <= value < float("inf"):
-        problem = Problem(name, repr(text), f"a number of at least {least:g}", "correct or unset the variable")
-        raise BadInput(problem)
-    return value
+    return int(number("TOFNER_STORAGE_THREADS", 8, 1))
 
 
 def client() -> Any:
@@ -131,24 +103,8 @@ def call(
         BadInput: credentials, bucket, key, permission or endpoint are wrong; at once.
         PassingFault: the fault did not pass within the patience.
     """
-    clock = clock or CLOCK
-    start, patience = clock.now(), patience_s()
-    tries = 0
-    while True:
-        try:
-            return action()
-        except Exception as error:
-            if meant(error):
-                raise
-            fault = classify(error, uri)
-            if fault is None:
-                raise
-            if not isinstance(fault, PassingFault):
-                raise fault from error
-            tries += 1
-            delay = clock.uniform(0.5, 1.0) * min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(tries - 1, 16))
-            spent = clock.now() - start
-            if spent + delay > patience:
-                text = f"{fault}; gave up after {tries} tries in {spent:.1f} s (TOFNER_STORAGE_PATIENCE_S={patience:g})"
-                raise type(fault)(text) from error
-        clock.sleep(delay)
+
+    def judge(error: Exception) -> Exception | None:
+        return None if meant(error) else classify(error, uri)
+
+    return persist(action, judge, patience_s(), PATIENCE, clock or CLOCK)
