@@ -58,7 +58,7 @@ def package(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def command(kfp: KfpServer, time: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """`tofner submit` or `schedule` with the server's `--host`, by the fake clock; exit codes are `tofner.cli.main`'s."""
+    """`tofner submit` or `schedule` with the server's `--host`, by the fake clock; exit codes of `tofner.cli.main`."""
     monkeypatch.setattr(backend, "Clock", lambda: time.clock)
 
     def call(*words: str) -> Result:

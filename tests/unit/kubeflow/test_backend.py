@@ -1,11 +1,19 @@
 """What a server's faults mean, what is tried again, and that no token gets out. No test waits."""
 
 import logging
+import ssl
 import traceback
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 
+import certifi
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.fake_clock import FakeClock
 from tests.kfp_server import KfpServer, recorded, said
@@ -102,7 +110,7 @@ def test_the_token_is_read_anew_for_each_request(
         place.write_text(token)
         backend.get("/runs")
     client().get("/runs")
-    monkeypatch.delenv("KF_TOKEN")
+    monkeypatch.setenv("KF_TOKEN", "")
     client().get("/runs")
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(place))  # of a pod
     client().get("/runs")
@@ -172,6 +180,39 @@ def test_the_address_is_that_of_the_page(kfp: KfpServer, host: str, good: bool) 
 def test_a_ca_file_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="--ca-cert"):
         Backend("https://kubeflow.example", ca_cert=tmp_path / "none.pem")
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that signs itself, and its key, as PEM files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(1))
+    made = made.add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    certificate, secret = tmp_path / "ca.pem", tmp_path / "key.pem"
+    certificate.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return certificate, secret
+
+
+def test_a_server_is_known_by_the_given_authority_alone(
+    kfp: KfpServer, time: FakeClock, authority: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a bundle of the environment does not have it, which requests lets win."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority)
+    kfp._server.socket = context.wrap_socket(kfp._server.socket, server_side=True)
+    host = kfp.endpoint.replace("http:", "https:")
+    with pytest.raises(BadInput, match=r"found an unknown certificate.*--ca-cert"):
+        Backend(host, clock=time.clock).get("/runs")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
+    assert Backend(host, ca_cert=authority[0], clock=time.clock).get("/runs") == {}
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
+    with pytest.raises(BadInput, match="expected a usable CA bundle"):
+        Backend(host, clock=time.clock).get("/runs")
+    assert time.slept == []
 
 
 def test_a_server_that_speaks_no_tls_ends_at_once(kfp: KfpServer, time: FakeClock) -> None:
