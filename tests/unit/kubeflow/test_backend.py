@@ -138,7 +138,7 @@ def test_a_token_gets_into_no_message_log_or_exception(
     monkeypatch.setenv("KF_TOKEN", f"{SECRET}\nmore" if fault == "split" else SECRET)
     monkeypatch.setenv("TOFNER_KUBEFLOW_PATIENCE_S", "0")
     if fault == "echo":  # long enough that a cut would go through the token
-        monkeypatch.setattr(kfp, "_answer", lambda *_: (400, {"message": f"{'x' * 490} Bearer {SECRET}"}))
+        monkeypatch.setattr(kfp, "_answer", lambda *_: (400, {"message": f"{'x' * 480} Bearer {SECRET}"}))
     elif fault != "split":
         kfp.break_next(fault)
     with pytest.raises(TofnerError) as caught:
@@ -150,7 +150,7 @@ def test_a_token_gets_into_no_message_log_or_exception(
         chain.append(error)
         told += repr(error) + str(vars(error)) + str(vars(getattr(getattr(error, "request", None), "headers", error)))
         error = error.__cause__ or error.__context__
-    assert SECRET[:20] not in told
+    assert SECRET[:8] not in told
     if fault != "split":
         assert kfp.requests[0].headers["authorization"] == f"Bearer {SECRET}"
 
