@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from tofner.errors import BadSettings, PassingFault, Problem
+from tofner.errors import BadInput, BadSettings, PassingFault, Problem
 
 Package_ = Annotated[
-    Path | None, typer.Argument(metavar="[PIPELINE.yaml]", help="Compiled pipeline; tof, compiled now, when not given.")
+    Path | None, typer.Argument(metavar="PIPELINE.yaml", help="Compiled pipeline; tof, compiled now, when not given.")
 ]
 Host = Annotated[str, typer.Option(help="Address of the Kubeflow Pipelines UI.", envvar="KF_PIPELINES_ENDPOINT")]
 Namespace = Annotated[str, typer.Option(help="Profile's namespace, where Kubeflow has several users.")]
@@ -94,12 +94,15 @@ def submit(
 
 def _follow(backend: Any, run_id: str, tasks: frozenset[str], patience: Any) -> None:
     """Waits, tells how the run has ended, and ends with 1 where it has failed."""
+    from tofner_kubeflow.pipelines.backend import NotThere
     from tofner_kubeflow.pipelines.follow import follow, outcome
 
     try:
         run = follow(backend, run_id, tasks, patience, typer.echo)
-    except PassingFault as error:
-        raise PassingFault(f"{error}\nto wait for it again: --follow {run_id}") from error
+    except NotThere:
+        raise
+    except (PassingFault, BadInput) as error:  # a token may end before the run does
+        raise type(error)(f"{error}\nto wait for it again: --follow {run_id}") from error
     succeeded, said = outcome(run, backend.page("runs", "details", run_id))
     if said:
         typer.echo(said, err=not succeeded)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from tofner import cli
 from tofner.errors import BadData, PassingFault, Problem
-from tofner_kubeflow.pipelines import commands
+from tofner_kubeflow.pipelines import commands, server_commands
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,6 +27,8 @@ def everything() -> typer.Typer:
     app.registered_commands = [*cli.app.registered_commands]
     app.command(name="run")(commands.run)
     app.command(name="compile")(commands.compile_)
+    app.command(name="submit")(server_commands.submit)
+    app.command(name="schedule")(server_commands.schedule)
     return app
 
 
@@ -40,6 +42,8 @@ def invoke(*arguments: str) -> Result:
         ("run", "--preset --data --encoder --iterations --seed --set --work --store --model-name"),
         ("check", "--preset --data --set --json"),
         ("compile", "--out --revision --registry --gpus"),
+        ("submit", "--host --experiment --param --wait --timeout --no-progress-timeout --token-file --follow"),
+        ("schedule", "--host --name --cron --every --param --pause --resume --delete"),
         ("evaluate", "--gold --pred"),
         ("tag", "--model --input --output --format --precision --worker --threads"),
         ("store", "--work"),
@@ -58,6 +62,8 @@ def test_pipelines_commands_are_entry_points() -> None:
     for line in (
         'run = "tofner_kubeflow.pipelines.commands:run"',
         'compile = "tofner_kubeflow.pipelines.commands:compile_"',
+        'submit = "tofner_kubeflow.pipelines.server_commands:submit"',
+        'schedule = "tofner_kubeflow.pipelines.server_commands:schedule"',
     ):
         assert line in declared
 

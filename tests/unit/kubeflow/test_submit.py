@@ -309,6 +309,16 @@ def test_the_exit_code_is_the_runs(
     assert "Traceback" not in shown.output
 
 
+def test_a_token_that_ends_before_the_run_leaves_its_id(
+    command: Callable[..., Result], kfp: KfpServer, package: Path
+) -> None:
+    kfp.follow = [recorded("run-get-running")]
+    kfp.break_next("401", matches=lambda method, path: "/runs/" in path)
+    shown = command("submit", str(package), "--param", "name=w", "--wait")
+    assert shown.exit_code == 2
+    assert shown.output.splitlines()[-1] == "to wait for it again: --follow r0"
+
+
 def test_waiting_again_starts_nothing(command: Callable[..., Result], kfp: KfpServer, package: Path) -> None:
     kfp.follow = [recorded("run-get-succeeded")]
     assert command("submit", "--follow", "ID").exit_code == 0
