@@ -17,6 +17,7 @@ import yaml
 
 from tofner.errors import BadInput, BadSettings, Problem
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a megabyte takes Python seconds
 EXACT = 2**53  # numbers travel as doubles: beyond, integers are no longer told apart
 MOST_TOLD = 3000  # characters of a description: it travels in the address of an upload, and proxies cut those off
 TYPES = {
@@ -70,7 +71,7 @@ def read_package(path: Path) -> Package:
     fix = "make one with tofner compile"
     try:
         data = path.read_bytes()
-        documents = tuple(one for one in yaml.safe_load_all(data) if one)
+        documents = tuple(one for one in yaml.load_all(data, LOADER) if one)
     except OSError as error:
         raise BadInput(Problem(str(path), error.strerror or "no file", "a compiled pipeline", fix)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.fake_clock import FakeClock
 from tests.kfp_server import KfpServer, recorded, said
 from tofner.errors import BadInput, PassingFault, TofnerError
-from tofner_kubeflow.pipelines.backend import Backend, NotThere, Taken
+from tofner_kubeflow.pipelines.backend import Backend, Lost, NotThere, Taken
 
 Client = Callable[..., Backend]
 SECRET = "planted.Token-1234567890"
@@ -51,8 +51,9 @@ def test_patience_ends_with_a_passing_fault_that_names_its_variable(
 
 def test_no_server_is_a_passing_fault(client: Client, time: FakeClock) -> None:
     nobody = Backend("http://127.0.0.1:9", clock=time.clock)
-    with pytest.raises(PassingFault, match=r"no whole answer \(ConnectionRefusedError\)"):
+    with pytest.raises(PassingFault, match=r"no whole answer \(ConnectionRefusedError\)") as caught:
         nobody.get("/runs")
+    assert not isinstance(caught.value, Lost)  # nothing was sent, so nothing can have been done
     assert sum(time.slept) > 250  # minutes, for a server that moves to another node
 
 

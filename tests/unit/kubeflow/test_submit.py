@@ -217,6 +217,7 @@ SUMMARY = {
 }
 
 
+@pytest.mark.integration
 def test_a_failed_run_is_told_by_its_own_summary(prefix: str) -> None:
     """Read from a real S3 server, at the address that the run's last task writes to."""
     run = ended("failed", prefix)
