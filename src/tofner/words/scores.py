@@ -50,7 +50,7 @@ def _report(gold: Tags, predicted: Tags) -> _Report:
     from seqeval.scheme import IOB2
 
     types = sorted({split_tag(tag)[1] for side in (gold, predicted) for tags in side for tag in tags if tag != "O"})
-    if not types:
+    if not any(tag.startswith("B") for side in (gold, predicted) for tags in side for tag in tags):
         return _Report(_nothing(), _nothing(), {})
     numbers = {type_: f"{i:06d}" for i, type_ in enumerate(types)}
 

@@ -45,6 +45,13 @@ def test_nothing_anywhere_is_zero_not_an_error() -> None:
     assert score_tags([["O"]], [["O"]])["micro"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
 
 
+def test_orphans_alone_are_no_entities_and_no_error() -> None:
+    """seqeval's averages over no type at all would be NaN, with a warning."""
+    found = score_tags([["O", "O"]], [["I-PER", "I-PER"]])
+    assert found["micro"] == found["macro"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
+    assert (found["types"], found["invalid_tags"]) == ({}, 1)
+
+
 def test_unequal_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="equally long"):
         score_tags([["O"]], [["O", "O"]])
