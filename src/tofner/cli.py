@@ -4,7 +4,9 @@ Commands are found through the entry-point group `tofner.commands` as well, so t
 Kubeflow. Every command imports what it needs when it is called: `tofner tag` starts without torch.
 """
 
+import getpass
 import json
+import os
 import signal
 import sys
 import time
@@ -218,6 +220,71 @@ def runs(
     else:
         for name, one in found.items():
             typer.echo(f"{name}  {one['status']:<9}  {one['stage'] or one['model']}")
+
+
+models = typer.Typer(
+    name="models",
+    help="Published models: which versions there are, and which one readers get (docs/releases.md).",
+    no_args_is_help=True,
+)
+app.add_typer(models)
+Root = Annotated[str, typer.Argument(help="Model's root, STORE/models/NAME: a folder or s3:// prefix.")]
+Why = Annotated[str, typer.Option(help="Kept in the model's history.")]
+
+
+@models.command("list")
+def list_(
+    root: Annotated[str, typer.Argument(help="Model's root, or a store, of whose models all are shown.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Versions and history as JSON on stdout.")] = False,
+) -> None:
+    """Versions of a model, newest first, and which one is the latest."""
+    from rich.console import Console
+
+    from tofner.model.versions import find
+    from tofner.model.view import show
+
+    found = find(root)
+    if as_json:
+        typer.echo(json.dumps([model.to_json() for model in found], indent=1, ensure_ascii=False))
+    else:
+        show(found, Console())
+
+
+@models.command()
+def promote(
+    root: Root,
+    version: Annotated[str, typer.Argument(help="The version that readers shall get.")],
+    why: Why = "",
+) -> None:
+    """Make a version the latest: readers that start from now on get it.
+
+    Ends with 2 and changes nothing where the version is not stored whole, or where somebody else moved the pointer
+    meanwhile; then look at what they did before you repeat it.
+    """
+    from tofner.model import versions
+
+    move = versions.promote(root, version, why=why, by=_user())
+    typer.echo(f"{root}: the latest is {move}" if move else f"{root}: the latest is {version} already")
+
+
+@models.command()
+def rollback(root: Root, why: Why = "") -> None:
+    """Make the version before the latest one the latest again; once more, and it is the one before that.
+
+    Versions that are no longer stored are passed over. Ends with 2 and changes nothing where there is none, or where
+    somebody else moved the pointer meanwhile.
+    """
+    from tofner.model import versions
+
+    typer.echo(f"{root}: the latest is {versions.rollback(root, why=why, by=_user())}")
+
+
+def _user() -> str:
+    """Who calls, by name; in a container users may have none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def _end_for_now(*_: object) -> None:
