@@ -59,9 +59,13 @@ def text(value: dict[str, Any]) -> str:
 
 
 def commands() -> dict[str, Any]:
-    """The options of each command, by its flag; commands of other packages by the entry points of pyproject.toml."""
+    """The arguments and options of each command; commands of other packages by the entry points of pyproject.toml."""
     app = typer.Typer()
     app.registered_commands = [*cli.app.registered_commands]
+    for group in cli.app.registered_groups:
+        for one in group.typer_instance.registered_commands if group.typer_instance else ():
+            name = f"{group.typer_instance.info.name} {one.name or one.callback.__name__}"
+            app.command(name=name)(one.callback)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for name, place in project["entry-points"][cli.COMMANDS].items():
         app.command(name=name)(resolve_name(place))

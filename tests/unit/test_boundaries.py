@@ -60,7 +60,7 @@ def test_tagging_loads_nothing_heavy() -> None:
     assert not HEAVY & loaded_by("\n".join(f"import {module}" for module in modules))
 
 
-@pytest.mark.parametrize("command", ["tag", "check", "evaluate"])
+@pytest.mark.parametrize("command", ["tag", "check", "evaluate", "models"])
 def test_commands_start_without_torch(command: str) -> None:
     code = (
         "from tofner import cli\n"

@@ -25,6 +25,7 @@ def everything() -> typer.Typer:
     """The app as the console script has it, without relying on an installed distribution."""
     app = typer.Typer()
     app.registered_commands = [*cli.app.registered_commands]
+    app.registered_groups = [*cli.app.registered_groups]
     app.command(name="run")(commands.run)
     app.command(name="compile")(commands.compile_)
     app.command(name="submit")(server_commands.submit)
