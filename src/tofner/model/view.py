@@ -12,6 +12,7 @@ from tofner.model.versions import Published, Version
 def show(models: Iterable[Published], console: Console) -> None:
     """A table a model, and below it how its latest version became that."""
     for model in models:
+        console.print(f"[bold]{escape(model.root)}[/bold]", highlight=False, soft_wrap=True)  # a title would be wrapped
         console.print(_versions(model))
         if model.pointer.history:
             told = f"latest: {model.pointer.history[-1]}"
@@ -21,7 +22,7 @@ def show(models: Iterable[Published], console: Console) -> None:
 
 
 def _versions(model: Published) -> Table:
-    table = Table("version", "exported", title=escape(model.root), title_justify="left")
+    table = Table("version", "exported")
     for heading in ("F1", "MB"):
         table.add_column(heading, justify="right")
     table.add_column("encoder", overflow="fold")

@@ -208,7 +208,7 @@ def _against_sets(gate: Gate, sets: list[SetRow]) -> list[str]:
     if not sets:
         return ["no labelled set to compare on: text without labels cannot promote"]
     against = [f"{row.name}: {row.said}" for row in sets if row.said and (row.decides or row.score is None)]
-    proofs = [row for row in sets if row.decides and row.score and not row.said and row.score.low > ROUNDING]
+    proofs = [row for row in sets if row.score and not row.said and row.score.low > ROUNDING]
     if gate.promote == "better" and not against and not proofs:
         found = ", ".join(f"{row.name} {interval(row.score)}" for row in sets if row.decides and row.score)
         against.append(f"not shown to be better: {found}")

@@ -11,9 +11,10 @@ from typing import Any, Literal
 import pytest
 from pydantic import ValidationError
 
-from tofner.release.gate import Gate, Labelled, Unlabelled, Verdict, decide
+from tofner.release.gate import Gate, Labelled, Unlabelled, Verdict, decide, interval
 from tofner.release.page import to_markdown
 from tofner.words.agreement import agreement
+from tofner.words.bootstrap import Comparison
 from tofner.words.scores import score_tags
 
 Rows = list[list[str]]
@@ -281,6 +282,11 @@ def test_a_verdict_for_people() -> None:
         "LOC 84.0 (84.0), ORG 0.0 (79.8), PER 126.1 (126.1)"
     )
     assert len(lines) == 5
+
+
+def test_differences_are_told_in_points_and_nothing_has_no_minus() -> None:
+    score = Comparison(0.52, 0.5, 0.02, -0.00001, 0.04123, 0.1, 100, 50, 1000)
+    assert interval(score) == "+2.00 (+0.00 to +4.12)"
 
 
 def test_what_could_not_be_compared_is_told_to_people() -> None:
