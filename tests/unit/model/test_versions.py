@@ -17,7 +17,7 @@ from tofner.errors import BadInput
 from tofner.model import versions
 from tofner.model.versions import Expected, Move, Overtaken, Pointer, find, promote, read, rollback, rolled_back
 from tofner.model.view import show
-from tofner.tagging import Tagger
+from tofner.tagging import Tagger, tag_job
 
 FILES = ("model.onnx", "tokenizer.json", "labels.json", "tagger.json")
 
@@ -110,6 +110,23 @@ def test_readers_get_what_was_promoted_and_what_was_rolled_back_to(root: str, tm
     assert loaded() == digests["v2"]
     rollback(root, why="")
     assert loaded() == digests["v1"]
+
+
+def test_a_job_does_not_mix_two_versions(local: str, tmp_path: Path) -> None:
+    """It belongs to the version that was the latest when it began; by its name it goes on after a move."""
+    for seed in (1, 2):
+        storage.store_folder(publish_tiny(tmp_path / f"tiny {seed}", seed=seed), storage.join(local, f"v{seed}"))
+    (tmp_path / "in.jsonl").write_text('{"text": "Angela Merkel met Obama in New York."}\n')
+
+    def tag(model: str) -> None:
+        tag_job(model, str(tmp_path / "in.jsonl"), str(tmp_path / "out"), quiet=True, threads=1)
+
+    promote(local, "v1", why="")
+    tag(local)
+    promote(local, "v2", why="")
+    with pytest.raises(BadInput, match="another job"):
+        tag(local)
+    tag(storage.join(local, "v1"))
 
 
 def test_rollbacks_go_back_one_version_each(local: str) -> None:
