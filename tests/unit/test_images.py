@@ -1,7 +1,6 @@
 """Dockerfiles, build context and manifests, read as text: what must hold before anything is built or applied."""
 
 import ast
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -13,9 +12,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
+from tests.kustomize import documents, kustomize
 from tofner_kubeflow.pipelines.cluster import CONFIG_KEYS, Cluster, Secret
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -253,45 +254,12 @@ def test_no_key_is_in_the_repository() -> None:
     assert manifests == []
 
 
-def documents(text: str) -> list[dict[str, Any]]:
-    return [document for document in yaml.safe_load_all(text) if document]
-
-
-def problems(document: dict[str, Any]) -> str:
-    """What kubernetes-validate says against a document; empty when nothing."""
-    import kubernetes_validate
-
-    try:
-        kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
-    except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
-        return str(getattr(error, "message", error))
-    return ""
-
-
-needs_validator = pytest.mark.skipif(
-    importlib.util.find_spec("kubernetes_validate") is None, reason="kubernetes-validate is not installed"
-)
-needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
-
-
-@needs_validator
-def test_manifests_are_valid() -> None:
-    for path in sorted((ROOT / "k8s").rglob("*.yaml")):
-        if path.name == "nightly.yaml":
-            continue  # a patch
-        for document in documents(path.read_text(encoding="utf-8")):
-            if "kind" in document and not document["apiVersion"].startswith("kustomize.config.k8s.io/"):
-                assert not problems(document), f"{path.relative_to(ROOT)}: {problems(document)}"
-
-
-@needs_validator
-@needs_kubectl
 @pytest.mark.parametrize("keys", [True, False], ids=["keys", "own identity"])
 def test_the_base_renders(tmp_path: Path, keys: bool) -> None:
     folder = Path(shutil.copytree(BASE, tmp_path / "base"))
     shutil.copy(folder / "config.env.example", folder / "config.env")
     (folder / "secret.env").write_text("AWS_ACCESS_KEY_ID=a\nAWS_SECRET_ACCESS_KEY=b\n" if keys else "")
-    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=True)
+    done = kustomize(folder)
     rendered = {document["kind"]: document for document in documents(done.stdout)}
     assert set(rendered) == {"ConfigMap", "Secret"}
     assert not done.stderr
@@ -299,4 +267,4 @@ def test_the_base_renders(tmp_path: Path, keys: bool) -> None:
     assert len(rendered["Secret"].get("data") or {}) == (2 if keys else 0)
     for document in rendered.values():
         assert document["metadata"]["name"] == "tofner-s3"
-        assert not problems(document)
+        kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)

@@ -1,37 +1,22 @@
 """The manifests in k8s/tagging: what kustomize makes of them, counts that agree, and what policies ask of pods."""
 
 import copy
-import functools
-import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-yaml = pytest.importorskip("yaml")
-FOLDER = Path(__file__).parents[2] / "k8s" / "tagging"
+from tests.kustomize import K8S, kustomize
+from tests.kustomize import rendered as documents_of
 
-
-@functools.cache
-def has_kustomize() -> bool:
-    """Whether there is a kubectl with a kustomize that knows `replacements` (1.24 or later tell its version)."""
-    if shutil.which("kubectl") is None:
-        return False
-    done = subprocess.run(["kubectl", "version", "--client", "-o", "json"], capture_output=True, text=True, check=False)
-    return done.returncode == 0 and "kustomizeVersion" in json.loads(done.stdout)
+FOLDER = K8S / "tagging"
 
 
-needs_kubectl = pytest.mark.skipif(not has_kustomize(), reason="kubectl 1.24 or later is not installed")
-
-
-@functools.cache
 def rendered() -> dict[str, Any]:
     """Documents by kind."""
-    done = subprocess.run(["kubectl", "kustomize", str(FOLDER)], capture_output=True, text=True, check=True)
-    assert not done.stderr
-    return {document["kind"]: document for document in yaml.safe_load_all(done.stdout)}
+    return {document["kind"]: document for document in documents_of("tagging")}
 
 
 def job_spec() -> Any:
@@ -45,9 +30,7 @@ def specs(name: str) -> Any:
     return rendered()["Job"]["spec"] if name == "Job" else rendered()["CronJob"]["spec"]["jobTemplate"]["spec"]
 
 
-each_spec = pytest.mark.parametrize(
-    "name", ["written", pytest.param("Job", marks=needs_kubectl), pytest.param("CronJob", marks=needs_kubectl)]
-)
+each_spec = pytest.mark.parametrize("name", ["written", "Job", "CronJob"])
 
 
 @each_spec
@@ -76,7 +59,6 @@ def test_pods_are_described_once() -> None:
     assert described == ["job.yaml"]
 
 
-@needs_kubectl
 def test_kustomize_makes_one_of_each() -> None:
     assert sorted(rendered()) == ["ConfigMap", "CronJob", "Job", "ServiceAccount"]
     for document in rendered().values():
@@ -84,7 +66,6 @@ def test_kustomize_makes_one_of_each() -> None:
         assert labels == {"app.kubernetes.io/name": "tofner", "app.kubernetes.io/component": "tagging"}
 
 
-@needs_kubectl
 def test_a_nightly_run_differs_in_where_it_writes_alone() -> None:
     once, nightly = copy.deepcopy(specs("Job")), copy.deepcopy(specs("CronJob"))
     (container,) = nightly["template"]["spec"]["containers"]
@@ -97,14 +78,13 @@ def test_a_nightly_run_differs_in_where_it_writes_alone() -> None:
     assert labels == once["template"]["metadata"]["labels"]
 
 
-@needs_kubectl
 @pytest.mark.parametrize("kind", ["Job", "CronJob"])
 def test_pods_find_their_settings_and_image(kind: str) -> None:
     spec = specs(kind)
     (container,) = spec["template"]["spec"]["containers"]
-    config_map, secret = container["envFrom"]
-    assert config_map["configMapRef"]["name"] == rendered()["ConfigMap"]["metadata"]["name"]
-    assert secret["secretRef"]["name"] == "tofner-s3"
+    own, store = (source["configMapRef"]["name"] for source in container["envFrom"])
+    assert own == rendered()["ConfigMap"]["metadata"]["name"]
+    assert store == "tofner-s3"
     assert spec["template"]["spec"]["serviceAccountName"] == rendered()["ServiceAccount"]["metadata"]["name"]
     assert container["image"].startswith("tofner-tagger:")
     data = rendered()["ConfigMap"]["data"]
@@ -115,19 +95,11 @@ def test_pods_find_their_settings_and_image(kind: str) -> None:
     assert {key: spec[key] for key in given if key != "template"} == {k: v for k, v in given.items() if k != "template"}
 
 
-@needs_kubectl
-def test_rendered_manifests_are_valid() -> None:
-    validator = pytest.importorskip("kubernetes_validate")
-    for document in rendered().values():
-        validator.validate(document, validator.latest_version(), strict=True)
-
-
-@needs_kubectl
 def test_a_changed_argument_of_the_job_ends_the_rendering(tmp_path: Path) -> None:
     """The nightly patch names an argument by its place: it tests what stands there."""
     folder = Path(shutil.copytree(FOLDER, tmp_path / "tagging"))
     job = folder / "base" / "job.yaml"
     job.write_text(job.read_text().replace("- --model=", "- --quiet\n            - --model="))
-    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
+    done = kustomize(folder)
     assert done.returncode != 0
     assert "args/2" in done.stderr
