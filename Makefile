@@ -4,7 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 REVISION ?= $(shell git describe --always --dirty 2>/dev/null || echo local)
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+SOURCE ?=
 REGISTRY ?=
+TORCH_BUILD ?= cuda
 WORKERS ?= 2
 # On Linux a plain pip takes torch's build for CUDA, 3.7 GB more than the one for CPUs. Named here, since the one for CPUs
 # lies elsewhere for everybody: an index, or a folder of wheels. It is installed first, and pip then leaves it alone.
@@ -16,6 +19,8 @@ TORCH_WHEELS ?=
 #: WORKERS       processes that share the fast tests
 #: PYTHON, VENV  the interpreter to make the environment with, and its folder
 #: REVISION, REGISTRY  tag and registry of the images
+#: TORCH_BUILD   torch in the trainer's image: cuda, or another build's name such as cpu, from docker/wheels or TORCH_INDEX
+#: SOURCE        address of the sources, for the images' labels
 
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -44,10 +49,11 @@ e2e: $(VENV)/dev.stamp ## slow tests and the whole pipeline
 ci: ## what the project's standing check runs
 	bash .ci/run
 
-lint: $(VENV)/dev.stamp ## style, import order, and who may import whom
+lint: $(VENV)/dev.stamp ## style, import order, who may import whom, and Dockerfiles
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYTHONPATH=src $(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/hadolint docker/*.Dockerfile
 
 types: $(VENV)/dev.stamp ## mypy --strict
 	$(BIN)/mypy
@@ -70,10 +76,14 @@ compare: $(VENV)/dev.stamp ## whether two commits train the same models; ARGS='A
 bench-tag: $(VENV)/dev.stamp ## tagging speed
 	$(BIN)/python benchmarks/tag.py $(ARGS)
 
-images: ## container images from docker/*.Dockerfile, tagged with REVISION
-	@set -e; for file in docker/*.Dockerfile; do name=$$(basename "$$file" .Dockerfile); \
-	docker build -f "$$file" --build-arg REVISION="$(REVISION)" $(ARGS) \
-	-t "$(if $(REGISTRY),$(REGISTRY)/)tofner-$$name:$(REVISION)" .; done
+images: ## container images from docker/*.Dockerfile, tagged with REVISION, and what is in them as build/NAME.cdx.json
+	@set -e; mkdir -p build; for file in docker/*.Dockerfile; do \
+	name="tofner-$$(basename "$$file" .Dockerfile)"; image="$(if $(REGISTRY),$(REGISTRY)/)$$name:$(REVISION)"; \
+	docker build -f "$$file" --build-arg REVISION="$(REVISION)" --build-arg VERSION="$(VERSION)" \
+	--build-arg SOURCE="$(SOURCE)" $$(grep -q '^ARG TORCH_BUILD' "$$file" && \
+	echo --build-arg TORCH_BUILD="$(TORCH_BUILD)" $(if $(TORCH_INDEX),--build-arg TORCH_INDEX="$(TORCH_INDEX)")) $(ARGS) \
+	-t "$$image" .; made=$$(docker create "$$image"); \
+	docker cp "$$made:/usr/share/tofner/sbom.cdx.json" "build/$$name.cdx.json"; docker rm "$$made" > /dev/null; done
 
 clean: ## remove environments, caches, work folders and builds
 	rm -rf $(VENV) .tofner build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

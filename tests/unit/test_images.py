@@ -1,10 +1,12 @@
 """Dockerfiles, build context and manifests, read as text: what must hold before anything is built or applied."""
 
 import ast
+import importlib.util
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -15,8 +17,10 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from tests.kustomize import documents, kustomize
+from tests.light import closure
 from tofner_kubeflow.pipelines.cluster import CONFIG_KEYS, Cluster, Secret
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -135,8 +139,174 @@ def test_holds_no_secret_and_says_what_it_is(path: Path) -> None:
     values = [text for name in ("ARG", "ENV") for text in texts(path, name)]
     assert not re.search(r"(?i)(secret|password|token|access_key)", " ".join(values))
     (labels,) = texts(path, "LABEL")
-    assert 'org.opencontainers.image.revision="${REVISION}"' in labels
-    assert f'org.opencontainers.image.title="tofner-{path.stem}"' in labels
+    said = dict(re.findall(r'org\.opencontainers\.image\.([a-z.]+)="([^"]*)"', labels))
+    assert said.pop("description")
+    assert said == {
+        "title": f"tofner-{path.stem}",
+        "licenses": "Apache-2.0",
+        "version": "${VERSION}",
+        "source": "${SOURCE}",
+        "base.name": "${BASE}",
+        "revision": "${REVISION}",
+    }
+    final = steps(path)[-1].stage  # an argument is known in the stage that declares it
+    declared = {step.text.partition("=")[0] for step in steps(path) if step.stage == final and step.name == "ARG"}
+    assert {"VERSION", "SOURCE", "BASE", "REVISION"} <= declared
+
+
+@each_dockerfile
+def test_the_image_lists_what_is_in_it(path: Path) -> None:
+    """Made by the tool that is pinned, of the environment with the project in it, and copied to the last stage."""
+    pins = (ROOT / "docker" / "sbom.txt").read_text(encoding="utf-8").splitlines()[1:]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
+    assert "cyclonedx-bom" in {pin.partition("==")[0] for pin in pins}
+    assert not {canonical(pin.partition("==")[0]) for pin in pins} & pinned()
+    (made,) = [step for step in steps(path) if "cyclonedx-py" in step.text]
+    assert made.text.endswith("/opt/tofner/bin/python")
+    copied = [step.text for step in steps(path) if step.stage == made.stage and step.name == "COPY"]
+    assert "--from=code /opt/code /opt/tofner" in copied
+    last = [step.text for step in steps(path) if step.stage == steps(path)[-1].stage and step.name == "COPY"]
+    assert "--from=inventory /opt/sbom.cdx.json /usr/share/tofner/sbom.cdx.json" in last
+
+
+def torch_requirement(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "docker" / "requirements.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("build", "fits", "other"),
+    [("cpu", "2.13.0+cpu", "2.13.0"), ("cuda", "2.13.0", "2.13.0+cpu"), ("cu130", "2.13.0+cu130", "2.13.0")],
+)
+def test_the_build_of_torch_is_the_one_that_was_asked_for(build: str, fits: str, other: str) -> None:
+    (line,) = torch_requirement(f"torch={build}").stdout.splitlines()
+    wanted = Requirement(line)
+    assert wanted.name == "torch"
+    assert wanted.specifier.contains(fits)
+    assert not wanted.specifier.contains(other)
+    assert f"torch=={fits.partition('+')[0]}" in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+
+
+def test_a_build_that_cannot_be_is_refused() -> None:
+    done = torch_requirement("torch=cpu; rm")
+    assert done.returncode != 0
+    assert "expected cuda, cpu" in done.stderr
+
+
+def test_the_trainer_installs_torch_by_itself_before_the_rest() -> None:
+    path = ROOT / "docker" / "trainer.Dockerfile"
+    (torch,) = [i for i, command in enumerate(installs(path)) if command.rstrip().endswith("-r torch.txt")]
+    (rest,) = [i for i, command in enumerate(installs(path)) if command.rstrip().endswith("-r requirements.txt")]
+    assert torch < rest
+    assert "--no-deps" in installs(path)[torch]
+
+
+def slim() -> Any:
+    """docker/slim.py as a module."""
+    spec = importlib.util.spec_from_file_location("slim", ROOT / "docker" / "slim.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["slim"] = module  # dataclasses look it up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_only_the_hub_needs_is_what_tokenizers_alone_brings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that the tagger would lose if `tokenizers` required nothing, and no more."""
+    everything = closure(["serve"])
+    theirs = metadata.requires
+    monkeypatch.setattr(metadata, "requires", lambda name: [] if name == "tokenizers" else theirs(name))
+    assert {canonical(name) for name in slim().HUB} == everything - closure(["serve"])
+
+
+def test_slimming_takes_what_its_rules_name_and_leaves_the_rest(tmp_path: Path) -> None:
+    gone = [
+        "numpy/linalg/tests/test_linalg.py",
+        "numpy/random/lib/libnpyrandom.a",
+        "torch/test/big.bin",
+        "torch/bin/test_api",
+        "torch/include/c10/util.h",
+        "pyarrow/libarrow_flight.so.2600",
+        "pyarrow/_flight.cpython-311-x86_64-linux-gnu.so",
+        "pyarrow/libarrow_python.so",
+        "pyarrow/libarrow_python.so.2600.1.0",
+        "onnxruntime/capi/libonnxruntime.so.1.32.0",
+        "zstandard/_cffi.cpython-311-x86_64-linux-gnu.so",
+        "zstandard/backend_cffi.py",
+        "zstandard/__pycache__/backend_cffi.cpython-311.pyc",
+        "botocore/data/ec2/2016-11-15/service-2.json.gz",
+        "pygments/lexers/ada.py",
+        "transformers/models/bart/__pycache__/modeling_bart.cpython-311.pyc",
+    ]
+    stays = [
+        "numpy/testing/__init__.py",
+        "torch/bin/torch_shm_manager",
+        "torch/testing/__init__.py",
+        "pyarrow/libarrow_python.so.2600",
+        "pyarrow/libarrow.so.2600",
+        "onnxruntime/capi/onnxruntime_pybind11_state.cpython-311-x86_64-linux-gnu.so",
+        "zstandard/backend_c.cpython-311-x86_64-linux-gnu.so",
+        "botocore/data/s3/2006-03-01/service-2.json.gz",
+        "botocore/data/sts/2011-06-15/service-2.json.gz",
+        "botocore/data/endpoints.json",
+        "pygments/lexers/python.py",
+        "transformers/models/bart/modeling_bart.py",
+        "torch-2.13.0.dist-info/licenses/LICENSE",
+    ]
+    for name in gone + stays:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    assert slim().main([str(tmp_path)]) == 0
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == set(stays)
+
+
+def test_a_removed_distribution_leaves_no_folder_and_no_record(tmp_path: Path) -> None:
+    record = "one/__init__.py,,\none/part/code.py,,\none-1.0.dist-info/METADATA,,\none-1.0.dist-info/RECORD,,\n"
+    files = {
+        "one/__init__.py": "",
+        "one/part/code.py": "x = 1",
+        "one-1.0.dist-info/METADATA": "Name: one\nVersion: 1.0\n",
+        "one-1.0.dist-info/RECORD": record,
+        "other/__init__.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert slim().uninstall(tmp_path, "one") > len(record)
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_no_rule_takes_what_the_project_imports() -> None:
+    """Against the libraries as they are installed here: none of their modules that tofner imports, in any function."""
+    import site
+
+    rules = slim()
+    root = Path(next(path for path in site.getsitepackages() if (Path(path) / "numpy").is_dir()))
+    taken = [path for rule in rules.RULES for path in rules.matching(root, rule)]
+    assert taken
+    for name in (
+        "onnxruntime",
+        "pyarrow.parquet",
+        "pyarrow.compute",
+        "pyarrow.dataset",
+        "zstandard",
+        "boto3",
+        "botocore",
+    ):
+        origin = importlib.util.find_spec(name)
+        assert origin
+        assert origin.origin
+        assert not [path for path in taken if path == Path(origin.origin) or path in Path(origin.origin).parents]
+
+
+def test_the_licence_is_the_one_that_is_named() -> None:
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in text
+    assert "Version 2.0, January 2004" in text
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (project["license"], project["license-files"]) == ("Apache-2.0", ["LICENSE"])
 
 
 def test_the_tagger_has_no_training_library() -> None:
@@ -185,7 +355,9 @@ def test_an_unknown_extra_ends_the_build() -> None:
 @each_dockerfile
 def test_the_build_context_holds_what_is_copied(path: Path) -> None:
     sources = [word for text in texts(path, "COPY") if "--from" not in text for word in text.split()[:-1]]
-    assert {"src", "components", "pipelines", "pyproject.toml", "constraints.txt", "README.md"} <= set(sources)
+    assert {"src", "components", "pipelines", "pyproject.toml", "constraints.txt", "README.md", "LICENSE"} <= set(
+        sources
+    )
     for source in sources:
         assert not ignored(source), source
     assert not ignored("src/tofner/presets/wnut16.yaml")
