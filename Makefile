@@ -22,6 +22,7 @@ TORCH_WHEELS ?=
 #: TORCH_BUILD   torch in the trainer's image: cuda, or another build's name such as cpu, from docker/wheels or TORCH_INDEX
 #: SOURCE        address of the sources, for the images' labels
 
+SCANNED := k8s/tagging k8s/serving k8s/kserve $(wildcard k8s/overlays/*)
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ifneq ($(TORCH_WHEELS),)
@@ -31,7 +32,7 @@ INSTALL_TORCH := $(PIP) --no-deps --index-url "$(TORCH_INDEX)" $(TORCH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e ci lint types compile golden mutants compare bench-tag images clean
+.PHONY: help run test e2e ci lint types scan compile golden mutants compare bench-tag images clean
 
 help: ## list the targets, and the variables that they heed
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1	/' | expand -t 12
@@ -57,6 +58,14 @@ lint: $(VENV)/dev.stamp ## style, import order, who may import whom, and Dockerf
 
 types: $(VENV)/dev.stamp ## mypy --strict
 	$(BIN)/mypy
+
+scan: $(VENV)/dev.stamp ## checkov over Dockerfiles and what kustomize makes of k8s/; in an environment of its own, 290 MB
+	test -x $(VENV)-scan/bin/checkov || { $(PYTHON) -m venv $(VENV)-scan && \
+	$(VENV)-scan/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30; }
+	rm -rf build/scan && mkdir -p build/scan && cp docker/*.Dockerfile build/scan
+	for folder in $(SCANNED); do $(BIN)/kubectl kustomize "$$folder" > "build/scan/$$(basename $$folder).yaml" || exit; done
+	$(VENV)-scan/bin/checkov --config-file .checkov.yaml --directory build/scan --framework kubernetes dockerfile \
+	--skip-download --quiet --compact $(ARGS)
 
 compile: $(VENV)/dev.stamp ## the graph as build/tof.yaml; REVISION and REGISTRY name the images
 	$(BIN)/tofner compile --out build --revision "$(REVISION)" --registry "$(REGISTRY)" $(ARGS)
@@ -86,7 +95,7 @@ images: ## container images from docker/*.Dockerfile, tagged with REVISION, and 
 	docker cp "$$made:/usr/share/tofner/sbom.cdx.json" "build/$$name.cdx.json"; docker rm "$$made" > /dev/null; done
 
 clean: ## remove environments, caches, work folders and builds
-	rm -rf $(VENV) .tofner build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) $(VENV)-scan .tofner build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

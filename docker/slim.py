@@ -75,6 +75,10 @@ RULES = (
         frozenset({"__init__.py", "_mapping.py", "python.py", "special.py"}),
     ),
     Rule("compiled sources of 400 families of models: a run reads one", ("transformers/models/*/__pycache__",)),
+    Rule(
+        "compiled sources of what no stage loads: kfp's client of a cluster, parts of torch's compiler",
+        tuple(f"{name}/**/__pycache__" for name in ("kfp_server_api", "kubernetes", "networkx", "setuptools")),
+    ),
 )
 
 # What `tokenizers` requires for `Tokenizer.from_pretrained`, a download, and nothing else in the tagger does.

@@ -172,6 +172,7 @@ def serve(
     from tofner.tagging import Tagger
     from tofner.tagging import serve as service
 
+    signal.signal(signal.SIGTERM, _end_for_now)  # while the model is fetched; uvicorn has its own
     tagger = Tagger.load(model, precision=precision.value, threads=threads)
     service.serve(tagger, host, port, service.Limits(timeout_s=timeout_s))
 

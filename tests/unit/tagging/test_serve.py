@@ -6,6 +6,7 @@ Nothing here waits for time to pass: a tagger that must be slow is held back by 
 import asyncio
 import http.client
 import json
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.tiny_tagger import publish_tiny
+from tofner import cli
 from tofner.tagging import Tagger
 from tofner.tagging.engine.texts import to_words
 
@@ -272,3 +274,20 @@ def test_a_body_as_long_as_the_limit_says(port: int, size: int, status: int) -> 
 def test_one_record_is_answered_in_its_own_form(port: int) -> None:
     assert ask(port, "/tag", b'{"text": ""}') == (200, b'{"text": "", "entities": []}')
     assert ask(port, "/tag", b'[{"text": ""}]') == (200, b'[{"text": "", "entities": []}]')
+
+
+def test_a_pod_that_is_stopped_while_its_model_is_fetched_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As process 1 Python has no action for SIGTERM of its own: without one the kubelet would wait, then kill."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def fetch(*_: object, **__: object) -> None:
+        assert signal.getsignal(signal.SIGTERM) not in (before, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("tofner.tagging.Tagger.load", fetch)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.serve("s3://bucket/model")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == 75
