@@ -17,7 +17,7 @@ ENDS = ("pxd", "pxi", "pyi", "pyx")  # of Cython's sources and of stubs for type
 
 @dataclass(frozen=True)
 class Rule:
-    """Glob patterns below site-packages; `keep` are names that stay."""
+    """Glob patterns below site-packages, folders alone where they end in `/`; `keep` are names that stay."""
 
     why: str
     patterns: tuple[str, ...]
@@ -29,8 +29,9 @@ RULES = (
         "tests of libraries",
         (
             *(f"{name}/**/tests" for name in ("networkx", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "sympy")),
+            *(f"{name}/tests" for name in ("dill", "fsspec", "mpmath", "multiprocess", "regex", "websocket")),
             "joblib/test",
-            "onnx/backend/test/data",
+            "onnx/backend/test",
             "onnx/test",
             "torch/test",
             "torch/lib/lib*_test.so",
@@ -40,10 +41,10 @@ RULES = (
     # torch_shm_manager is started where tensors are shared between processes.
     Rule("torch's test programs and its protoc", ("torch/bin/*",), frozenset({"torch_shm_manager"})),
     Rule(
-        "what other programs are compiled with: headers, sources, static libraries, wrappers of Fortran",
+        "what other programs are compiled with: headers, sources, static libraries",
         (
             *("torch/include", "torch/share", "pyarrow/include", "pyarrow/includes", "pyarrow/src"),
-            *("numpy/**/*.a", "numpy/_core/include", "numpy/distutils", "numpy/f2py"),
+            *("numpy/**/*.a", "numpy/_core/include", "numpy/distutils", "numpy/f2py/src"),
             *(f"{name}/**/*.{end}" for name in ("numpy", "pyarrow", "scipy", "sklearn") for end in ENDS),
         ),
     ),
@@ -76,8 +77,12 @@ RULES = (
     ),
     Rule("compiled sources of 400 families of models: a run reads one", ("transformers/models/*/__pycache__",)),
     Rule(
-        "compiled sources of what no stage loads: kfp's client of a cluster, parts of torch's compiler",
-        tuple(f"{name}/**/__pycache__" for name in ("kfp_server_api", "kubernetes", "networkx", "setuptools")),
+        "compiled sources of what is hardly ever loaded: a client of clusters, torch's compiler, highlighting",
+        (
+            *(f"{name}/**/__pycache__" for name in ("kfp_server_api", "kubernetes", "networkx", "setuptools")),
+            *(f"{name}/**/__pycache__" for name in ("numpy/f2py", "pydantic/v1", "pygments")),
+            *(f"torch/_inductor/{name}/**/__pycache__" for name in ("codegen", "fx_passes", "kernel")),
+        ),
     ),
 )
 
@@ -88,7 +93,7 @@ HUB = ("filelock", "fsspec", "hf-xet", "httpcore2", "httpx2", "huggingface_hub",
 def matching(root: Path, rule: Rule) -> Iterator[Path]:
     for pattern in rule.patterns:
         for path in sorted(root.glob(pattern)):
-            if path.name not in rule.keep and (path.is_dir() or not pattern.endswith("/")):
+            if path.name not in rule.keep:
                 yield path
 
 

@@ -172,8 +172,9 @@ def serve(
     from tofner.tagging import Tagger
     from tofner.tagging import serve as service
 
-    signal.signal(signal.SIGTERM, _end_for_now)  # while the model is fetched; uvicorn has its own
+    before = signal.signal(signal.SIGTERM, _end_for_now)  # while the model is fetched
     tagger = Tagger.load(model, precision=precision.value, threads=threads)
+    signal.signal(signal.SIGTERM, before)  # the server has its own, and ends well
     service.serve(tagger, host, port, service.Limits(timeout_s=timeout_s))
 
 

@@ -282,12 +282,20 @@ def test_a_pod_that_is_stopped_while_its_model_is_fetched_ends_at_once(monkeypat
 
     def fetch(*_: object, **__: object) -> None:
         assert signal.getsignal(signal.SIGTERM) not in (before, signal.SIG_DFL)
-        signal.raise_signal(signal.SIGTERM)
+        if stopped:
+            signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr("tofner.tagging.Tagger.load", fetch)
+    monkeypatch.setattr(serve, "serve", lambda *_: served.append(signal.getsignal(signal.SIGTERM)))
+    stopped, served = True, list[object]()
     try:
         with pytest.raises(SystemExit) as ended:
             cli.serve("s3://bucket/model")
+        assert ended.value.code == 75
+        assert served == []
+        signal.signal(signal.SIGTERM, before)
+        stopped = False
+        cli.serve("s3://bucket/model")
+        assert served == [before]  # the server's own handler raises the signal again for the one before it
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert ended.value.code == 75
