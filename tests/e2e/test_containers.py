@@ -175,10 +175,10 @@ def test_the_tagger_reads_and_writes_a_bucket(tagger: str, tmp_path: Path) -> No
         copied = ["-v", f"{tmp_path}:/data:ro", "--entrypoint", "python", tagger, "-c"]
         tmp_path.chmod(0o755)
         code = (
-            "from pathlib import Path\\nfrom tofner import storage\\n"
-            f"storage.store_folder(Path('/data/model'), 's3://{BUCKET}/model')\\n"
-            "for path in Path('/data/in').iterdir():\\n"
-            f"    storage.write_bytes(f's3://{BUCKET}/in/{{path.name}}', path.read_bytes())\\n"
+            "from pathlib import Path\nfrom tofner import storage\n"
+            f"storage.store_folder(Path('/data/model'), 's3://{BUCKET}/model')\n"
+            "for path in Path('/data/in').iterdir():\n"
+            f"    storage.write_bytes(f's3://{BUCKET}/in/{{path.name}}', path.read_bytes())\n"
         )
         done = docker("run", "--rm", *near, *copied, code, check=False)
         assert done.returncode == 0, done.stderr
