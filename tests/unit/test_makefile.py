@@ -3,9 +3,12 @@
 import os
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from tests.kustomize import WHOLE
 
 ROOT = Path(__file__).resolve().parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -85,3 +88,43 @@ def test_lint_checks_who_imports_whom(tmp_path: Path) -> None:
     lines = planned("lint", f"VENV={tmp_path}/venv")
     assert any("lint-imports" in line for line in lines)
     assert (ROOT / ".importlinter").is_file()
+
+
+def test_images_are_built_with_what_their_labels_say(tmp_path: Path) -> None:
+    """With a `docker` that writes down what it is asked for."""
+    program = tmp_path / "docker"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n[ "$1" != create ] || echo made\n')
+    program.chmod(0o755)
+    given = ["REGISTRY=registry.example/team", "REVISION=1f3c", "SOURCE=here", "TORCH_BUILD=cpu", "ARGS=--pull"]
+    environment = ENVIRONMENT | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["make", "images", *given], cwd=ROOT, env=environment, capture_output=True, check=True)
+    asked = (tmp_path / "asked").read_text().splitlines()
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    tagger, trainer = (line for line in asked if line.startswith("build "))
+    for name, line in (("tagger", tagger), ("trainer", trainer)):
+        assert f"-f docker/{name}.Dockerfile" in line
+        assert f"-t registry.example/team/tofner-{name}:1f3c ." in line
+        for argument in (f"VERSION={version}", "REVISION=1f3c", "SOURCE=here"):
+            assert f"--build-arg {argument}" in line
+        assert "--pull" in line
+        copied = f"cp made:/usr/share/tofner/sbom.cdx.json build/tofner-{name}.cdx.json"
+        assert asked[asked.index(line) + 1 :][:3] == [
+            f"create registry.example/team/tofner-{name}:1f3c",
+            copied,
+            "rm made",
+        ]
+    assert "--build-arg TORCH_BUILD=cpu" in trainer
+    assert "TORCH_BUILD" not in tagger  # builders warn of an argument that nothing takes
+
+
+def test_lint_reads_the_dockerfiles(tmp_path: Path) -> None:
+    assert any("hadolint docker/*.Dockerfile" in line for line in planned("lint", f"VENV={tmp_path}/venv"))
+
+
+def test_scan_looks_at_every_folder_and_says_why_it_leaves_rules_out(tmp_path: Path) -> None:
+    text = "\n".join(planned("scan", f"VENV={tmp_path}/venv"))
+    (named,) = re.findall(r"(?m)^for folder in (.+?); do", text)
+    assert sorted(named.split()) == sorted(f"k8s/{name}" for name in WHOLE)
+    skipped = re.findall(r"(?m)^  - (.+)$", (ROOT / ".checkov.yaml").read_text(encoding="utf-8"))
+    assert skipped
+    assert all(re.fullmatch(r"CKV\w+ # .{20,}", line) for line in skipped)
