@@ -1,8 +1,8 @@
 """Follows a run of a Kubeflow server until it ends, and tells what came out of it.
 
-The API names no failed task of a big run and no cause: these stand in `STORE/runs/RUN_ID/run_summary.json`, which the
-run's last task writes. An image that cannot be pulled leaves a run RUNNING for ever: whoever waits gives up when
-nothing has changed for long.
+The API names no failed task of a big run and no cause: these stand in `STORE/runs/RUN_ID`, where each task keeps a
+record of itself (`tofner.records`). An image that cannot be pulled leaves a run RUNNING for ever: whoever waits gives up
+when nothing has changed for long.
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from tofner import storage
+from tofner import records, storage
 from tofner.errors import BadData, PassingFault, Problem, TofnerError
 from tofner_kubeflow.pipelines.backend import Backend
 
@@ -104,11 +104,11 @@ def outcome(run: Mapping[str, Any], page: str) -> tuple[bool, str]:
     lines: list[str] = []
     if store := str(parameters.get("store") or ""):
         try:
-            summary = _summary(storage.join(store, "runs", run_id, "run_summary.json"))
+            summary = _summary(storage.join(store, records.RUNS, run_id))
             succeeded = succeeded and summary.get("status") != "failed"
             lines = _good(summary) if succeeded else _bad(summary, state)
         except storage.NoSuchObject:
-            missing = f"it has left no runs/{run_id}/run_summary.json in {store}"
+            missing = f"it has left no records below {store}/{records.RUNS}/{run_id}"
         except TofnerError as error:
             missing = f"its summary cannot be read: {error}"
     if not succeeded:
@@ -116,7 +116,11 @@ def outcome(run: Mapping[str, Any], page: str) -> tuple[bool, str]:
     return succeeded, "\n".join(lines)
 
 
-def _summary(place: str) -> dict[str, Any]:
+def _summary(root: str) -> dict[str, Any]:
+    """The summary that the run has written; of one whose task was killed, what its records say."""
+    place = storage.join(root, records.SUMMARY)
+    if not storage.exists(place) and storage.list_files(root):
+        return records.summarise(root)
     try:
         summary = json.loads(storage.read_bytes(place))
     except ValueError:

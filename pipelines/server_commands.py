@@ -22,6 +22,7 @@ Version = Annotated[
     str, typer.Option(help="Code revision, for the version's name; the tag of the pipeline's images when not given.")
 ]
 Registry = Annotated[str, typer.Option(help="Where the images are, when the pipeline is compiled now.")]
+Profile = Annotated[str, typer.Option(help="gpu, cpu, or a YAML file, when the pipeline is compiled now.")]
 Param = Annotated[
     list[str], typer.Option(help="Run parameter: key=value, lists and objects as JSON. Repeatable; else its default.")
 ]
@@ -42,6 +43,7 @@ def submit(
     name: Annotated[str, typer.Option(help="First part of the run's name; the version's name when not given.")] = "",
     version: Version = "",
     registry: Registry = "",
+    profile: Profile = "gpu",
     param: Param = [],  # noqa: B006
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run until it ends.")] = False,
     timeout: Annotated[str, typer.Option(help="Longest wait, for example 12h; the run goes on after it.")] = "",
@@ -78,7 +80,7 @@ def submit(
     if follow:
         _follow(backend, follow, frozenset(), patience)
         return
-    found, revision = _package(package, version, registry)
+    found, revision = _package(package, version, registry, profile)
     values = arguments(found, param)
     about = told(found, revision, docs or _documentation())
     in_experiment = experiment_id(backend, experiment, namespace)
@@ -122,6 +124,7 @@ def schedule(
     experiment: Experiment = "tofner",
     version: Version = "",
     registry: Registry = "",
+    profile: Profile = "gpu",
     param: Param = [],  # noqa: B006
     token_file: TokenFile = None,
     ca_cert: CaCert = None,
@@ -155,7 +158,7 @@ def schedule(
         lines = schedules.switch(backend, name, there, actions[0])
     else:
         trigger = schedules.by_cron(six_fields(cron)) if cron else schedules.by_period(period_s(every))
-        found, revision = _package(package, version, registry)
+        found, revision = _package(package, version, registry, profile)
         values = arguments(found, param)
         about = told(found, revision, docs or _documentation())
         in_experiment = experiment_id(backend, experiment, namespace)
@@ -168,7 +171,7 @@ def schedule(
     typer.echo("\n".join(lines))
 
 
-def _package(path: Path | None, version: str, registry: str) -> tuple[Any, str]:
+def _package(path: Path | None, version: str, registry: str, profile: str) -> tuple[Any, str]:
     """The compiled pipeline and its code revision."""
     from tofner_kubeflow.pipelines.package import read_package, revision_of
     from tofner_kubeflow.pipelines.submit import compiled_now, revision_here
@@ -180,7 +183,7 @@ def _package(path: Path | None, version: str, registry: str) -> tuple[Any, str]:
         return package, version or revision_of(package)
     revision = version or revision_here()
     with tempfile.TemporaryDirectory() as scratch:
-        return compiled_now(Path(scratch), revision, registry), revision
+        return compiled_now(Path(scratch), revision, registry, profile), revision
 
 
 def _documentation() -> str:

@@ -53,12 +53,13 @@ def start(
         raise PassingFault(f"{error}. Before you try again, look whether there is a run {display}: {page}") from error
 
 
-def compiled_now(folder: Path, revision: str, registry: str) -> Package:
-    """The training graph of this installation, compiled into `folder` with the compiler's own defaults."""
-    from tofner_kubeflow.pipelines.cluster import Cluster
+def compiled_now(folder: Path, revision: str, registry: str, profile: str) -> Package:
+    """The training graph of this installation, compiled into `folder` for a kind of cluster."""
+    from tofner_kubeflow.pipelines.cluster import load_cluster
     from tofner_kubeflow.pipelines.compile import compile_tof
 
-    return read_package(compile_tof(folder / "tof.yaml", Cluster(revision=revision, registry=registry)))
+    cluster = load_cluster(profile, (), revision=revision, registry=registry)
+    return read_package(compile_tof(folder / "tof.yaml", cluster))
 
 
 def revision_here() -> str:

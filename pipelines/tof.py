@@ -11,7 +11,7 @@ none where its result is in the store.
 
 from typing import Any, NamedTuple
 
-from google.protobuf import struct_pb2  # type: ignore[import-untyped]
+from google.protobuf import struct_pb2
 from kfp import dsl
 
 from tofner_kubeflow.components.evaluate import evaluate

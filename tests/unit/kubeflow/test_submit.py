@@ -12,7 +12,7 @@ from typer.testing import Result
 
 from tests.fake_clock import FakeClock
 from tests.kfp_server import KfpServer, recorded
-from tofner import storage
+from tofner import records, storage
 from tofner.errors import BadInput, PassingFault
 from tofner_kubeflow.pipelines import submit
 from tofner_kubeflow.pipelines.backend import Backend
@@ -231,7 +231,7 @@ def test_a_failed_run_is_told_by_its_own_summary(prefix: str) -> None:
 @pytest.mark.parametrize(
     ("summary", "said"),
     [
-        (None, "it has left no runs/{id}/run_summary.json in {store}"),
+        (None, "it has left no records below {store}/runs/{id}"),
         ("{", "its summary cannot be read: {store}/runs/{id}/run_summary.json: found no JSON object"),
         ("[]", "found no JSON object"),
     ],
@@ -244,6 +244,20 @@ def test_without_a_summary_the_page_is_named(tmp_path: Path, summary: str | None
     assert not good
     assert said.format(id=run["run_id"], store=tmp_path) in told
     assert "PAGE" in told
+
+
+def test_a_killed_task_is_told_by_the_record_that_it_left(tmp_path: Path) -> None:
+    """Nobody was left to write a summary; the records are made as the tasks make them."""
+    run = ended("failed-in-driver", str(tmp_path))
+    with records.kept(str(tmp_path), run["run_id"], "prepare") as record:
+        record.of("done", "prepare", "u", {})
+    killed = records.kept(str(tmp_path), run["run_id"], "line 4: mrc")
+    killed.__enter__()
+    good, told = outcome(run, "PAGE")
+    assert not good
+    assert told.startswith("the run has ended FAILED: line 4: mrc: ended from outside")
+    assert "start the run again" in told
+    del killed
 
 
 @pytest.mark.parametrize("store", ["", "gs://bucket"])
