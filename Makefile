@@ -32,7 +32,7 @@ INSTALL_TORCH := $(PIP) --no-deps --index-url "$(TORCH_INDEX)" $(TORCH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e ci lint types scan compile golden mutants compare bench-tag images clean
+.PHONY: help kubeflow run test e2e ci lint types scan compile golden mutants compare bench-tag images clean
 
 help: ## list the targets, and the variables that they heed
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1	/' | expand -t 12
@@ -42,7 +42,7 @@ run: $(VENV)/run.stamp ## the whole pipeline on this machine, on generated data;
 	$(BIN)/tofner run $(ARGS)
 
 test: $(VENV)/dev.stamp ## fast tests, with a real S3 server; ARGS='-k name' for some
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not e2e and not slow" -n $(WORKERS) $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not e2e and not slow and not kubeflow" -n $(WORKERS) $(ARGS)
 
 e2e: $(VENV)/dev.stamp ## slow tests and the whole pipeline
 	$(BIN)/python -m pytest -m "e2e or slow" $(ARGS)
@@ -75,6 +75,10 @@ golden: $(VENV)/dev.stamp ## write tests/golden/*.yaml and surface.json, docs/pi
 	$(BIN)/python docs/make_settings.py
 	$(BIN)/python docs/make_components.py
 	$(BIN)/python -m tests.golden.surface
+
+kubeflow: $(VENV)/dev.stamp ## tests on a real Kubeflow, two hours: KFP=http://... STORE=s3://... (tests/kubeflow/README.md)
+	TOFNER_TEST_KFP="$(KFP)" TOFNER_TEST_STORE="$(STORE)" TOFNER_TEST_REGISTRY="$(REGISTRY)" TOFNER_TEST_REVISION="$(REVISION)" \
+	TOFNER_TEST_PROFILE="$(PROFILE)" TOFNER_TEST_NAMESPACE="$(NAMESPACE)" $(BIN)/python -m pytest -m kubeflow tests/kubeflow $(ARGS)
 
 mutants: $(VENV)/dev.stamp ## break the code line by line and look whether its tests see it, 20 minutes or more; ARGS='NAME' for some
 	$(BIN)/python tests/mutants/run.py $(ARGS)

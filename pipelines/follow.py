@@ -1,8 +1,8 @@
 """Follows a run of a Kubeflow server until it ends, and tells what came out of it.
 
 The API names no failed task of a big run and no cause: these stand in `STORE/runs/RUN_ID`, where each task keeps a
-record of itself (`tofner.records`). An image that cannot be pulled leaves a run RUNNING for ever: whoever waits gives up
-when nothing has changed for long.
+record of itself (`tofner.records`). An image that cannot be pulled leaves a run RUNNING for ever: whoever waits gives
+up when nothing has changed for long.
 """
 
 import json

@@ -11,6 +11,7 @@ says `running`.
 import contextlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -155,7 +156,7 @@ def _write(root: str, record: Record) -> None:
         return
     value = vars(record) | {"written_at": datetime.now(UTC).isoformat(timespec="seconds")}
     try:
-        _put(storage.join(root, "steps", f"{record.step.replace(' ', '-')}.json"), value)
+        _put(storage.join(root, "steps", re.sub(r"\W+", "-", record.step) + ".json"), value)
         if record.status == "failed" or (record.step == LAST and record.ended is not None):
             _put(storage.join(root, SUMMARY), summarise(root))
     except TofnerError as error:

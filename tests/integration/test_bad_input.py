@@ -115,7 +115,8 @@ def test_bad_files(name: str, home: Path, tmp_path: Path, capsys: pytest.Capture
 SETTINGS: dict[str, tuple[dict[str, object], list[str]]] = {
     "unknown override": ({"overrides": ["stages.ner.lr=1"]}, ["stages.ner.lr", "unknown key"]),
     "override out of range": ({"overrides": ["stages.ner.epochs=0"]}, ["stages.ner.epochs", "greater than 0"]),
-    "too many rounds": ({"iterations": 9}, ["iterations", "9", "0 to 3"]),
+    "too many rounds": ({"iterations": 9, "max_iterations": 2}, ["iterations", "9", "0 to 2", "--max-iterations"]),
+    "fewer than no rounds": ({"iterations": -1}, ["iterations", "-1", "0 or more"]),
     "rounds without pseudo-labels": ({"overrides": ["use.pseudo=false"]}, ["use.pseudo"]),
     "no such encoder folder": ({"encoder": "/no/such/encoder"}, ["/no/such/encoder", "existing local folder"]),
     "encoder folder without a model": ({"encoder": "."}, ["config.json"]),
