@@ -48,6 +48,8 @@ class Roles(Strict):
     translated_ner: TranslatedRole = Field(default=TranslatedRole(), description="source NER in the target language")
     target_text: list[Split] = Field(description="unlabelled target text [D_t,no]: words only, tags are never read")
     target_test: list[Split] = Field(description="labelled target sentences, read by evaluation alone")
+    target_dev: list[Split] = Field(default=[], description="labelled target sentences that decide on releases, read "
+                                    "by the gate alone; not those of the test")  # fmt: skip
     target_mrc: MrcRole = Field(default=MrcRole(), description="questions on target text [D_t,m]")
     source_mrc: MrcRole = Field(default=MrcRole(), description="questions on source text [D_s,m]")
 
@@ -171,6 +173,40 @@ class Export(Strict):
     int8_dev_sentences: int = Field(default=1000, gt=0, description="source dev sentences that decide on int8")
 
 
+class Judge(Strict):
+    """What the gate's two taggers are compared on."""
+
+    text_sentences: int = Field(default=2000, gt=0, description="of the target text, drawn by seed")
+    batch_size: int = Field(default=64, gt=0, description="windows a batch; changes speed, not tags")
+
+
+LEAST_BEYOND = 10  # resamples beyond an end of the gate's interval: with fewer, the end is mostly chance
+
+
+class Gate(Strict):
+    """When a new model becomes the latest one."""
+
+    promote: Literal["not-worse", "better", "always", "never"] = Field(
+        default="not-worse", description="what the new model must show; `never` leaves it to `tofner models promote`"
+    )
+    margin: float = Field(default=0.5, ge=0, le=100, description="F1 points that may be lost and count as not worse")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of what the new model must show")
+    samples: int = Field(default=1000, gt=0, description="resamples of the paired bootstrap")
+    min_sentences: int = Field(default=100, gt=0, description="of a deciding set; smaller ones hold the model back")
+    min_entities: int = Field(default=50, gt=0, description="labelled ones of a deciding set, likewise")
+    vanished: int = Field(default=20, gt=0, description="finds of a type in target text by the latest model, from "
+                          "which on a new one that finds none is held back")  # fmt: skip
+
+    @model_validator(mode="after")
+    def _samples_suffice(self) -> "Gate":
+        least = LEAST_BEYOND / (1 - self.confidence)
+        if self.samples < least - 1e-9:
+            raise ValueError(
+                f"{self.samples} samples are too few for confidence {self.confidence}: {least:.0f} or more"
+            )
+        return self
+
+
 class Use(Strict):
     """Switches of the graph: the paper's ablations and baselines are settings of the same pipeline."""
 
@@ -191,6 +227,7 @@ class Stages(Strict):
     loop_ner: PseudoNer
     evaluate: Evaluate = Evaluate()
     export: Export = Export()
+    judge: Judge = Judge()
 
 
 class Part(NamedTuple):
@@ -218,6 +255,7 @@ class Settings(Strict):
                                              "for every other one; null makes it no entity")  # fmt: skip
     roles: Roles
     use: Use = Use()
+    gate: Gate = Gate()
     stages: Stages
 
     @model_validator(mode="after")
@@ -245,6 +283,7 @@ class Settings(Strict):
         yield from (Part("translated_ner.train", "ner", split, translated.optional) for split in translated.train)
         yield from (Part("target_text", "text", split) for split in given.target_text)
         yield from (Part("target_test", "ner", split) for split in given.target_test)
+        yield from (Part("target_dev", "ner", split) for split in given.target_dev)
         for name, mrc in (("target_mrc", given.target_mrc), ("source_mrc", given.source_mrc)):
             for side, splits in (("train", mrc.train), ("dev", mrc.dev)):
                 yield from (Part(f"{name}.{side}", "mrc", split) for split in splits)

@@ -10,6 +10,7 @@ import pytest
 from tests.tiny_encoder import make_data, make_encoder, make_preset
 from tofner import storage
 from tofner.stages import Plan, execute, plan
+from tofner.stages.release import release
 from tofner.stages.runtime import lineage, read_json
 
 pytestmark = pytest.mark.e2e
@@ -65,6 +66,7 @@ class Chain:
         scores = " ".join(self.scores.values())
         self.report = self.do("report", model=model, export=self.export, scores=scores)
         self.published = self.do("publish", export=self.export, model=model, report=self.report)
+        self.released = release(self.plan, model, self.published.rpartition("/")[2])
         return self
 
     def digests(self) -> dict[str, str]:

@@ -139,7 +139,8 @@ NAMES = [component.component_spec.name.replace("-", "_") for component in STAGES
 
 def check_model(task: Task, artifact: Any, content: str) -> None:
     assert content == task.returned
-    assert artifact.metadata == task.said()["details"]["model"]
+    decided = {"promoted": True, "gate": "there is no model to compare with yet"}
+    assert artifact.metadata == task.said()["details"]["model"] | decided
     assert artifact.metadata["uri"] == task.returned
     sizes = [path.stat().st_size for path in Path(content).rglob("*") if path.is_file() and path.name != "_index.json"]
     assert artifact.metadata["bytes"] == sum(sizes)
@@ -279,7 +280,7 @@ def test_what_was_published_is_the_last_tagger(run: Run) -> None:
     assert (published / "checkpoint" / weights).read_bytes() == (last / weights).read_bytes()
     assert (published / "labels.json").read_bytes() == (last / "labels.json").read_bytes()
     assert (published / "model.onnx").read_bytes() == Path(run.of("export")[0].returned, "model.onnx").read_bytes()
-    assert json.loads((published.parent / "latest.json").read_text()) == {"version": published.name}
+    assert json.loads((published.parent / "latest.json").read_text())["version"] == published.name
     words = [tokens for tokens, _ in sentences("posts", 8, offset=57)]
     blocks = run.of("evaluate")[-1].text("predicted.conll").strip().split("\n\n")
     expected = [sum(line.split()[-1].startswith("B-") for line in block.splitlines()) for block in blocks]

@@ -16,38 +16,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
-
-from tofner.settings import Strict
+from tofner.settings import Gate
 from tofner.words.agreement import Agreement, agreement
 from tofner.words.bootstrap import ROUNDING, Comparison, compare
 from tofner.words.scores import Tags, score_tags
-
-LEAST_BEYOND = 10  # resamples beyond an end of the interval: with fewer, the end is mostly chance
-
-
-class Gate(Strict):
-    """When a new model becomes the latest one."""
-
-    promote: Literal["not-worse", "better", "always", "never"] = Field(
-        default="not-worse", description="what the new model must show; `never` leaves it to `tofner models promote`"
-    )
-    margin: float = Field(default=0.5, ge=0, le=100, description="F1 points that may be lost and count as not worse")
-    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of what the new model must show")
-    samples: int = Field(default=1000, gt=0, description="resamples of the paired bootstrap")
-    min_sentences: int = Field(default=100, gt=0, description="of a deciding set; smaller ones hold the model back")
-    min_entities: int = Field(default=50, gt=0, description="labelled ones of a deciding set, likewise")
-    vanished: int = Field(default=20, gt=0, description="finds of a type in target text by the latest model, from "
-                          "which on a new one that finds none is held back")  # fmt: skip
-
-    @model_validator(mode="after")
-    def _samples_suffice(self) -> "Gate":
-        least = LEAST_BEYOND / (1 - self.confidence)
-        if self.samples < least - ROUNDING:
-            raise ValueError(
-                f"{self.samples} samples are too few for confidence {self.confidence}: {least:.0f} or more"
-            )
-        return self
 
 
 @dataclass(frozen=True)

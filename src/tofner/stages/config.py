@@ -10,6 +10,7 @@ from typing import Any
 from tofner.settings import (
     Evaluate,
     Export,
+    Judge,
     LoopMrc,
     Mlm,
     Mrc,
@@ -23,6 +24,9 @@ from tofner.settings import (
 )
 
 Reads = dict[str, tuple[str, ...]]  # input -> the files of it that are read
+
+
+JUDGED = ("source_ner_dev", "target_dev", "target_text")  # files of what `judge` makes; target_dev where there is one
 
 
 class StageConfig(Strict):
@@ -57,6 +61,7 @@ class PrepareConfig(StageConfig):
 
 class GoldConfig(StageConfig):
     target_test: list[Split]
+    target_dev: list[Split]
     types: list[str]
     label_map: dict[str, str | None]
     data_digest: str
@@ -117,6 +122,16 @@ class PseudoLabelConfig(StageConfig):
 class EvaluateConfig(StageConfig):
     evaluate: Evaluate
 
+    def reads(self, given: Collection[str]) -> Reads:
+        return {"gold": _files("target_test")}
+
+
+class JudgeConfig(StageConfig):
+    judge: Judge
+
+    def reads(self, given: Collection[str]) -> Reads:
+        return {"corpora": _files("source_ner_dev", "target_text"), "gold": _files("target_dev")}
+
 
 class ExportConfig(StageConfig):
     export: Export
@@ -150,6 +165,7 @@ CONFIGS: dict[str, type[StageConfig]] = {
     "ner": NerConfig,
     "pseudo_label": PseudoLabelConfig,
     "evaluate": EvaluateConfig,
+    "judge": JudgeConfig,
     "export": ExportConfig,
     "report": ReportConfig,
     "publish": PublishConfig,

