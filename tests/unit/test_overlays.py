@@ -307,8 +307,8 @@ def test_no_default_limit_is_below_what_pipeline_tasks_ask_for() -> None:
         limit for limit in one("overlays/seaweedfs", "LimitRange")["spec"]["limits"] if limit["type"] == "Container"
     ]
     assert "default" not in container
-    assert amount(container["max"]["memory"]) >= 2 * amount(cluster.gpu_memory)
-    assert amount(container["max"]["cpu"]) >= amount(cluster.gpu_cpu)
+    assert amount(container["max"]["memory"]) >= 2 * amount(cluster.encoder.memory)
+    assert amount(container["max"]["cpu"]) >= amount(cluster.encoder.cpu)
 
 
 def test_the_gpu_quota_counts_what_the_compiler_asks_for() -> None:
@@ -316,7 +316,7 @@ def test_the_gpu_quota_counts_what_the_compiler_asks_for() -> None:
 
     cluster = Cluster(revision="any")
     hard = one("overlays/gpu", "ResourceQuota")["spec"]["hard"]
-    assert int(hard[f"requests.{cluster.gpu_resource}"]) >= cluster.gpus
+    assert int(hard[f"requests.{cluster.encoder.resource}"]) >= cluster.encoder.gpus
     assert one("overlays/gpu", "PriorityClass")["preemptionPolicy"] == "Never"
 
 

@@ -113,8 +113,7 @@ def _digest(uri: str, files: tuple[str, ...] | None) -> Any:
 
 
 def locate(stage: str, store: str, settings: str, inputs: dict[str, str]) -> tuple[StageConfig, str, str]:
-    """What a stage is told, its key, and where its result lies or will lie; arguments as of `execute`."""
-    inputs = {name: uri for name, uri in inputs.items() if uri}
+    """What a stage is told, its key, and where its result lies or will lie; arguments as of `execute`, none empty."""
     config = config_type(stage, inputs).model_validate_json(settings)
     key = stage_key(stage, config, input_digests(config, inputs))
     return config, key, storage.join(store, "work", stage, key)
