@@ -76,7 +76,7 @@ golden: $(VENV)/dev.stamp ## write tests/golden/*.yaml and surface.json, docs/pi
 	$(BIN)/python docs/make_components.py
 	$(BIN)/python -m tests.golden.surface
 
-kubeflow: $(VENV)/dev.stamp ## tests on a real Kubeflow, two hours: KFP=http://... STORE=s3://... (tests/kubeflow/README.md)
+kubeflow: $(VENV)/dev.stamp ## tests on a real Kubeflow, two hours: KFP, STORE (tests/kubeflow/README.md)
 	TOFNER_TEST_KFP="$(KFP)" TOFNER_TEST_STORE="$(STORE)" TOFNER_TEST_REGISTRY="$(REGISTRY)" TOFNER_TEST_REVISION="$(REVISION)" \
 	TOFNER_TEST_PROFILE="$(PROFILE)" TOFNER_TEST_NAMESPACE="$(NAMESPACE)" $(BIN)/python -m pytest -m kubeflow tests/kubeflow $(ARGS)
 

@@ -14,7 +14,7 @@ def publish(run: str, model: str, export: str, report: str, tagger: dsl.Output[d
         model: final tagger.
         export: its ONNX model.
         report: report of the run.
-        tagger: the published version; metadata uri, name, version, f1, bytes, encoder.
+        tagger: the published version; metadata uri, name, version, f1, bytes, encoder, promoted, gate.
 
     Returns:
         URI of the published version.

@@ -27,9 +27,9 @@ PSEUDO = ["line 7: label", "line 9: ner"]
 ROUND = ["round 1: label", "round 1: mrc", "round 1: ner"]
 
 
-def end(scored: int) -> list[str]:
-    """After the rounds; a tagger that was not scored yet is one `evaluate` more."""
-    return [*["evaluate"] * scored, "export", "report", "publish"]
+def end(scored: int, judged: int = 0) -> list[str]:
+    """After the rounds: taggers that were not scored yet, and those that the gate has to compare."""
+    return [*["evaluate"] * scored, *["judge"] * judged, "export", "report", "publish"]
 
 
 @pytest.fixture(scope="session")
@@ -92,8 +92,8 @@ def test_runs_each_step_once_and_then_none(run: Run, tmp_path: Path, capsys: pyt
 def test_changes_mean_fresh_work_from_there_on(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert sorted(run(0)) == sorted([*START, *PSEUDO, *end(2)])
     assert "nothing to do, T is 0" in capsys.readouterr().out
-    assert sorted(run(1)) == sorted([*ROUND, *end(1)])
-    assert sorted(run(0, overrides=["stages.pseudo_ner.epochs=3"])) == sorted([PSEUDO[1], *end(1)])
+    assert sorted(run(1)) == sorted([*ROUND, *end(1, 2)])
+    assert sorted(run(0, overrides=["stages.pseudo_ner.epochs=3"])) == sorted([PSEUDO[1], *end(1, 1)])
 
 
 @pytest.mark.parametrize(("code", "kind"), [("2", BadInput), ("75", PassingFault)])

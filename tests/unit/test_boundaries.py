@@ -83,5 +83,10 @@ def test_a_wheel_holds_every_file_of_the_packages_and_no_package_of_a_common_nam
         found = {name for name in archive.namelist() if ".dist-info/" not in name}
     kinds = {".py", ".yaml", ".j2", ".typed"}
     ours = {path.relative_to(ROOT / "src").as_posix() for path in LIBRARY.rglob("*") if path.suffix in kinds}
-    graphs = {f"tofner_kubeflow/{path.relative_to(ROOT)}" for name in GRAPHS for path in (ROOT / name).glob("*.py")}
+    graphs = {
+        f"tofner_kubeflow/{path.relative_to(ROOT)}"
+        for name in GRAPHS
+        for path in (ROOT / name).rglob("*")
+        if path.suffix in kinds
+    }
     assert found == ours | graphs | {"tofner_kubeflow/__init__.py"}

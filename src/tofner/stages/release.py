@@ -16,13 +16,13 @@ from tofner.corpora.examples import Sentence
 from tofner.errors import BadInput
 from tofner.model import versions
 from tofner.model.fetch import cache_folder, fetch
-from tofner.model.layout import CHECKPOINT
+from tofner.model.layout import CHECKPOINT, MANIFEST
 from tofner.release.gate import Labelled, Unlabelled, Verdict, decide
 from tofner.release.page import to_markdown
 from tofner.settings import Gate
 from tofner.stages.config import JUDGED
 from tofner.stages.plan import Plan
-from tofner.stages.runtime import locate, run_stage
+from tofner.stages.runtime import locate, read_json, run_stage
 
 KINDS: dict[str, Literal["source", "target"]] = {JUDGED[0]: "source", JUDGED[1]: "target"}
 Found = dict[str, list[Sentence]]  # tagged sentences by the set that they are of
@@ -37,10 +37,11 @@ def root(planned: Plan) -> str:
 def judge_both(planned: Plan, model: str, run_id: str = "") -> dict[str, str]:
     """Tag with a run's tagger and with the latest one, unless that is done; addresses by `candidate` and `champion`.
 
-    There is nothing to do where no version is the latest yet. A champion that cannot be run is left out, and said.
+    There is nothing to do where no version is the latest yet, or where it was made of this tagger. A champion that
+    cannot be run is left out, and said.
     """
     latest = versions.read(root(planned)).version
-    if latest is None:
+    if latest is None or _made_of(storage.join(root(planned), latest)) == model:
         return {}
     both = {"candidate": model, "champion": storage.join(root(planned), latest, CHECKPOINT)}
     corpora = locate("prepare", planned.store, planned.settings["prepare"], {"data": planned.data})[2]
@@ -79,6 +80,14 @@ def release(planned: Plan, model: str, version: str, run_id: str = "") -> dict[s
     except versions.Overtaken as error:
         return _told(False, f"another publisher was faster: {error}")
     return _told(True, verdict.reason)
+
+
+def _made_of(version: str) -> str:
+    """The tagger that a version was exported from, as its manifest says; empty where it does not."""
+    place = storage.join(version, MANIFEST)
+    if not storage.exists(place):
+        return ""
+    return str(read_json(place).get("inputs", {}).get("model", ""))
 
 
 def _told(promoted: bool, reason: str) -> dict[str, Any]:

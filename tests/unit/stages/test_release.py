@@ -155,6 +155,15 @@ def test_the_same_version_again_changes_nothing(second: Home) -> None:
     assert second.judged == []
 
 
+def test_nothing_is_tagged_where_the_latest_was_made_of_this_tagger(second: Home) -> None:
+    """A version's manifest is that of its export, and names what was exported."""
+    assert sorted(judge_both(second.plan, "candidate")) == ["candidate", "champion"]
+    Path(second.place, "old", "manifest.json").write_text(json.dumps({"inputs": {"model": "candidate"}}))
+    second.judged.clear()
+    assert judge_both(second.plan, "candidate") == {}
+    assert second.judged == []
+
+
 def test_what_was_rolled_back_does_not_come_back_by_itself(second: Home) -> None:
     second.release()
     versions.rollback(second.place, why="misses places")

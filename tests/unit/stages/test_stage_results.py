@@ -16,7 +16,8 @@ from tofner.stages.runtime import execute, stage_key
 from tofner.stages.work import Report, Work
 
 GOLD: dict[str, Any] = {
-    "seed": 1, "code": "c", "target_test": ["tgt/test"], "types": ["PER"], "label_map": {}, "data_digest": "r",
+    "seed": 1, "code": "c", "target_test": ["tgt/test"], "target_dev": [], "types": ["PER"], "label_map": {},
+    "data_digest": "r",
 }  # fmt: skip
 FILES = {"target_test.parquet": b"rows", "checkpoint/model.bin": b"weights", "checkpoint/report.json": b"not ours"}
 

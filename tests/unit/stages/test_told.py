@@ -259,7 +259,15 @@ def test_a_diverged_stage_stores_nothing(
     from tofner.stages.work import Report
 
     monkeypatch.setattr("tofner.stages.gold.run", lambda config, work: Report({"loss": float("nan")}))
-    settings = {"seed": 1, "code": "c", "target_test": ["t/t"], "types": [], "label_map": {}, "data_digest": "r"}
+    settings = {
+        "seed": 1,
+        "code": "c",
+        "target_test": ["t/t"],
+        "target_dev": [],
+        "types": [],
+        "label_map": {},
+        "data_digest": "r",
+    }
     with pytest.raises(SystemExit) as stopped:
         runtime.execute("gold", str(tmp_path), json.dumps(settings), {"data": "d"})
     assert stopped.value.code == 2
