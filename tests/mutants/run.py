@@ -31,9 +31,6 @@ from pathlib import Path
 
 import pytest
 
-# Read at their import: one thread a process, no bytecode in the copies, no telemetry.
-os.environ.update(OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1", ORT_DISABLE_TELEMETRY="1")
-sys.dont_write_bytecode = True
 # Loaded once and not by each fork; nothing of the tree itself.
 HEAVY = ("torch", "transformers", "transformers.trainer", "datasets", "pyarrow.parquet", "seqeval.metrics", "sklearn")
 HEAVY += ("onnx", "onnxruntime", "boto3", "kfp", "kfp.compiler", "kfp.kubernetes")
@@ -147,6 +144,9 @@ def try_all(tree: Path, mutants: list[Mutant], survivors: Path) -> None:
 
 
 def main() -> int:
+    # Read at their import, below: one thread a process, no bytecode in the copies, no telemetry.
+    sys.dont_write_bytecode = True
+    os.environ.update(OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1", ORT_DISABLE_TELEMETRY="1")
     parser = argparse.ArgumentParser(description="Every mutant must be killed by its tests.")
     parser.add_argument("names", nargs="*", help="parts of names; all mutants when none is given")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)

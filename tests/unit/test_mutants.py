@@ -1,6 +1,8 @@
 """The lists of mutants fit the code. That their tests kill them is for `make mutants`, an hour."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,9 @@ def _split(test: str) -> tuple[str, str]:
     """File and function of `file::test[case]`."""
     file, _, function = test.partition("::")
     return file, function.partition("[")[0].rpartition("::")[2]
+
+
+def test_reading_the_lists_changes_no_environment() -> None:
+    """Whoever imports the runner would else start processes with another number of threads, and so other bytes."""
+    code = "import os; before = dict(os.environ); import tests.mutants.run; assert dict(os.environ) == before"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
