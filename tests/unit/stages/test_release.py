@@ -207,10 +207,10 @@ def test_judge_tags_with_a_trained_tagger(tmp_path: Path) -> None:
     from tofner.training.ner import predict_tags
 
     chain = make_chain(tmp_path)
-    planned = chain.planned("roles.target_dev=[tgt/test]", "stages.judge.text_sentences=9")
+    planned = chain.planned("roles.target_dev=[tgt/dev]", "stages.judge.text_sentences=9")
     gold = chain.do_with(planned.settings["gold"], "gold", data=str(chain.data)).uri
     made = chain.do_with(planned.settings["judge"], "judge", corpora=chain.prepare.uri, gold=gold, model=chain.ner.uri)
-    assert made.counts == {"source_ner_dev": 10, "target_dev": 12, "target_text": 9}
+    assert made.counts == {"source_ner_dev": 10, "target_dev": 14, "target_text": 9}
     model, labels, about = checkpoint.load_trained_tagger(chain.ner.folder)
     for name, read in (("source_ner_dev", chain.prepare.folder), ("target_dev", Path(gold))):
         truth = list(read_ner(read / f"{name}.parquet"))
