@@ -68,9 +68,8 @@ def submit(
     from tofner_kubeflow.pipelines.backend import Backend
     from tofner_kubeflow.pipelines.cron import seconds
     from tofner_kubeflow.pipelines.follow import Patience
-    from tofner_kubeflow.pipelines.package import arguments, told
+    from tofner_kubeflow.pipelines.package import arguments
     from tofner_kubeflow.pipelines.submit import start
-    from tofner_kubeflow.pipelines.uploads import experiment_id, upload
 
     whole_s = seconds(timeout, "--timeout") if timeout else None
     patience = Patience(whole_s, seconds(no_progress_timeout, "--no-progress-timeout"))
@@ -82,10 +81,7 @@ def submit(
         return
     found, revision = _package(package, version, registry, profile)
     values = arguments(found, param)
-    about = told(found, revision, docs or _documentation())
-    in_experiment = experiment_id(backend, experiment, namespace)
-    uploaded = upload(backend, found, revision, about, namespace)
-    typer.echo(f"version: {uploaded.name} ({'uploaded' if uploaded.fresh else 'was there'})")
+    in_experiment, uploaded = _upload(backend, found, revision, docs, experiment, namespace)
     run = start(
         backend, uploaded, in_experiment, name or uploaded.name, values, service_account, f"Code revision: {revision}"
     )
@@ -144,8 +140,8 @@ def schedule(
     from tofner_kubeflow.pipelines import schedule as schedules
     from tofner_kubeflow.pipelines.backend import Backend
     from tofner_kubeflow.pipelines.cron import period_s, six_fields
-    from tofner_kubeflow.pipelines.package import arguments, told
-    from tofner_kubeflow.pipelines.uploads import experiment_id, find_experiment, upload
+    from tofner_kubeflow.pipelines.package import arguments
+    from tofner_kubeflow.pipelines.uploads import find_experiment
 
     actions = [word for word, on in (("pause", pause), ("resume", resume), ("delete", delete)) if on]
     if len(actions) + bool(cron) + bool(every) != 1:
@@ -160,10 +156,7 @@ def schedule(
         trigger = schedules.by_cron(six_fields(cron)) if cron else schedules.by_period(period_s(every))
         found, revision = _package(package, version, registry, profile)
         values = arguments(found, param)
-        about = told(found, revision, docs or _documentation())
-        in_experiment = experiment_id(backend, experiment, namespace)
-        uploaded = upload(backend, found, revision, about, namespace)
-        typer.echo(f"version: {uploaded.name} ({'uploaded' if uploaded.fresh else 'was there'})")
+        in_experiment, uploaded = _upload(backend, found, revision, docs, experiment, namespace)
         wanted = schedules.content(
             name, in_experiment, uploaded, values, trigger, service_account, f"Code revision: {revision}"
         )
@@ -184,6 +177,18 @@ def _package(path: Path | None, version: str, registry: str, profile: str) -> tu
     revision = version or revision_here()
     with tempfile.TemporaryDirectory() as scratch:
         return compiled_now(Path(scratch), revision, registry, profile), revision
+
+
+def _upload(backend: Any, package: Any, revision: str, docs: str, experiment: str, namespace: str) -> tuple[str, Any]:
+    """The experiment's id and the pipeline's version on the server; both are made if they are not there."""
+    from tofner_kubeflow.pipelines.package import told
+    from tofner_kubeflow.pipelines.uploads import experiment_id, upload
+
+    about = told(package, revision, docs or _documentation())
+    in_experiment = experiment_id(backend, experiment, namespace)
+    uploaded = upload(backend, package, revision, about, namespace)
+    typer.echo(f"version: {uploaded.name} ({'uploaded' if uploaded.fresh else 'was there'})")
+    return in_experiment, uploaded
 
 
 def _documentation() -> str:

@@ -22,7 +22,8 @@ from tofner.release.page import to_markdown
 from tofner.settings import Gate
 from tofner.stages.config import JUDGED
 from tofner.stages.plan import Plan
-from tofner.stages.runtime import locate, read_json, run_stage
+from tofner.stages.runtime import read_json, run_stage
+from tofner.stages.steps import place_of
 
 KINDS: dict[str, Literal["source", "target"]] = {JUDGED[0]: "source", JUDGED[1]: "target"}
 Found = dict[str, list[Sentence]]  # tagged sentences by the set that they are of
@@ -37,18 +38,21 @@ def root(planned: Plan) -> str:
 def judge_both(planned: Plan, model: str, run_id: str = "") -> dict[str, str]:
     """Tag with a run's tagger and with the latest one, unless that is done; addresses by `candidate` and `champion`.
 
-    There is nothing to do where no version is the latest yet, or where it was made of this tagger. A champion that
-    cannot be run is left out, and said.
+    There is nothing to do where no version is the latest yet, or where it was made of this tagger.
     """
     latest = versions.read(root(planned)).version
     if latest is None or _made_of(storage.join(root(planned), latest)) == model:
         return {}
+    return _judge(planned, model, latest, run_id)
+
+
+def _judge(planned: Plan, model: str, latest: str, run_id: str) -> dict[str, str]:
+    """As `judge_both`. A champion that cannot be run is left out, and said."""
     both = {"candidate": model, "champion": storage.join(root(planned), latest, CHECKPOINT)}
-    corpora = locate("prepare", planned.store, planned.settings["prepare"], {"data": planned.data})[2]
-    gold = locate("gold", planned.store, planned.settings["gold"], {"data": planned.data})[2]
+    known = {"corpora": place_of(planned, "prepare"), "gold": place_of(planned, "gold")}
     found = {}
     for side, address in both.items():
-        inputs = {"corpora": corpora, "gold": gold, "model": address}
+        inputs = known | {"model": address}
         try:
             found[side] = run_stage("judge", planned.store, planned.settings["judge"], inputs, run_id).uri
         except BadInput as error:
@@ -70,7 +74,7 @@ def release(planned: Plan, model: str, version: str, run_id: str = "") -> dict[s
         return _told(True, "it is the latest already")
     if undone := versions.rolled_back(pointer, version):
         return _told(False, f"it was rolled back: {undone}; tofner models promote brings it back")
-    judged = judge_both(planned, model, run_id)
+    judged = _judge(planned, model, pointer.version, run_id) if pointer.version else {}
     verdict = _verdict(planned, pointer.version, judged)
     print(to_markdown(verdict).rstrip(), file=sys.stderr, flush=True)
     if not verdict.promote:
@@ -103,10 +107,8 @@ def _verdict(planned: Plan, champion: str | None, judged: dict[str, str]) -> Ver
     with TemporaryDirectory(prefix="tofner-release-") as scratch:
         cache = cache_folder(Path(scratch))
         sides = {side: _read(fetch(uri, cache), JUDGED) for side, uri in judged.items()}
-        corpora = locate("prepare", planned.store, planned.settings["prepare"], {"data": planned.data})[2]
-        gold = locate("gold", planned.store, planned.settings["gold"], {"data": planned.data})[2]
-        truth = _read(fetch(corpora, cache, ["source_ner_dev.parquet"]), JUDGED[:1])
-        truth |= _read(fetch(gold, cache), JUDGED[1:2])
+        truth = _read(fetch(place_of(planned, "prepare"), cache, ["source_ner_dev.parquet"]), JUDGED[:1])
+        truth |= _read(fetch(place_of(planned, "gold"), cache), JUDGED[1:2])
         candidate, other = sides["candidate"], sides.get("champion", {})
         labelled = [
             Labelled(name, kind, _tags(truth[name]), _tags(candidate[name]), _tags(other.get(name, [])))

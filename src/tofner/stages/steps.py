@@ -169,7 +169,7 @@ def _given(planned: Plan, step: Step, inputs: dict[str, str]) -> dict[str, str]:
     if step.stage in ("prepare", "gold"):
         given["data"] = planned.data
     if step.stage in ("mlm", "mrc", "ner", "pseudo_label", "export"):
-        given["corpora"] = _corpora(planned)
+        given["corpora"] = place_of(planned, "prepare")
     if step.name == "line 2: mlm":
         given["model"] = planned.encoder
     if step.stage == "mrc" and "head" in given and not step.off:
@@ -178,9 +178,9 @@ def _given(planned: Plan, step: Step, inputs: dict[str, str]) -> dict[str, str]:
     return given
 
 
-def _corpora(planned: Plan) -> str:
-    """Where `prepare` puts the corpora: what it reads is in its settings."""
-    return locate("prepare", planned.store, planned.settings["prepare"], {"data": planned.data})[2]
+def place_of(planned: Plan, stage: str) -> str:
+    """Where `prepare` puts the corpora, or `gold` the labelled target: what these read is in their settings."""
+    return locate(stage, planned.store, planned.settings[stage], {"data": planned.data})[2]
 
 
 def _nearest(planned: Plan, uri: str, stage: str) -> list[str]:
@@ -227,7 +227,7 @@ def done(planned: Plan) -> dict[str, str]:
             model = uri
         if name == "line 4: mrc" or step.task == "loop_mrc":
             head = uri
-    gold = locate("gold", planned.store, planned.settings["gold"], {"data": planned.data})[2]
+    gold = place_of(planned, "gold")
     if storage.folder_index(gold) is None:
         return found
     scores = [

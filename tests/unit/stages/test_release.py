@@ -51,9 +51,7 @@ class Home:
         self.finds: dict[str, Tags] = {"candidate": lambda i: RIGHT, "old": lambda i: RIGHT}
         self.judged: list[str] = []
         patch.setattr(module, "run_stage", self.run_stage)
-        patch.setattr(
-            module, "locate", lambda stage, *_: (None, "", {"prepare": self.corpora, "gold": self.gold}[stage])
-        )
+        patch.setattr(module, "place_of", lambda _, stage: self.corpora if stage == "prepare" else self.gold)
 
     def version(self, name: str) -> None:
         made = self.root / f"made {name}"
@@ -162,6 +160,14 @@ def test_nothing_is_tagged_where_the_latest_was_made_of_this_tagger(second: Home
     second.judged.clear()
     assert judge_both(second.plan, "candidate") == {}
     assert second.judged == []
+
+
+def test_the_same_tagger_exported_anew_is_compared_all_the_same(second: Home) -> None:
+    """Another setting of the export gives another version of one tagger."""
+    second.version("again")
+    Path(second.place, "old", "manifest.json").write_text(json.dumps({"inputs": {"model": "candidate"}}))
+    assert second.release("again")["promoted"]
+    assert second.latest == "again"
 
 
 def test_what_was_rolled_back_does_not_come_back_by_itself(second: Home) -> None:
