@@ -50,11 +50,12 @@ e2e: $(VENV)/dev.stamp ## slow tests and the whole pipeline
 ci: ## what the project's standing check runs
 	bash .ci/run
 
-lint: $(VENV)/dev.stamp ## style, import order, who may import whom, and Dockerfiles
+lint: $(VENV)/dev.stamp ## style, import order, who may import whom, Dockerfiles and workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYTHONPATH=src $(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/hadolint docker/*.Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 types: $(VENV)/dev.stamp ## mypy --strict
 	$(BIN)/mypy

@@ -23,6 +23,10 @@ MOST_NAMED = 4  # tasks at work in one line
 Say = Callable[[str], None]
 
 
+class TimeOver(PassingFault):
+    """A run took longer than somebody wanted to wait. It goes on."""
+
+
 @dataclass(frozen=True)
 class Patience:
     """Seconds to wait for a run: altogether (None: for ever), and while nothing changes."""
@@ -37,7 +41,8 @@ def follow(backend: Backend, run_id: str, tasks: frozenset[str], patience: Patie
     `tasks` are the names to count. A line is said whenever something has changed.
 
     Raises:
-        PassingFault: time is over, or nothing has changed for too long. The run goes on.
+        TimeOver: time is over. The run goes on.
+        PassingFault: no answer, or nothing has changed for too long. The run goes on.
         BadInput: the server no longer knows the run, or refuses to tell.
     """
     clock, page = backend.clock, backend.page("runs", "details", run_id)
@@ -56,7 +61,7 @@ def follow(backend: Backend, run_id: str, tasks: frozenset[str], patience: Patie
         if run.get("state") in ENDED:
             return run
         if patience.whole_s is not None and now - start >= patience.whole_s:
-            raise PassingFault(f"gave up after {_span(now - start)} (--timeout); the run goes on: {page}")
+            raise TimeOver(f"gave up after {_span(now - start)} (--timeout); the run goes on: {page}")
         if now - changed >= patience.no_progress_s:
             raise PassingFault(
                 f"nothing has changed for {_span(now - changed)} (--no-progress-timeout): a long stage, an image that "
@@ -104,7 +109,7 @@ def outcome(run: Mapping[str, Any], page: str) -> tuple[bool, str]:
     lines: list[str] = []
     if store := str(parameters.get("store") or ""):
         try:
-            summary = _summary(storage.join(store, records.RUNS, run_id))
+            summary = read_summary(storage.join(store, records.RUNS, run_id))
             succeeded = succeeded and summary.get("status") != "failed"
             lines = _good(summary) if succeeded else _bad(summary, state)
         except storage.NoSuchObject:
@@ -116,8 +121,13 @@ def outcome(run: Mapping[str, Any], page: str) -> tuple[bool, str]:
     return succeeded, "\n".join(lines)
 
 
-def _summary(root: str) -> dict[str, Any]:
-    """The summary that the run has written; of one whose task was killed, what its records say."""
+def read_summary(root: str) -> dict[str, Any]:
+    """The summary that a run has written to STORE/runs/RUN; of one whose task was killed, what its records say.
+
+    Raises:
+        NoSuchObject: it has left no records.
+        BadData: something else stands there.
+    """
     place = storage.join(root, records.SUMMARY)
     if not storage.exists(place) and storage.list_files(root):
         return records.summarise(root)

@@ -79,9 +79,9 @@ def submit(
     if follow:
         _follow(backend, follow, frozenset(), patience)
         return
-    found, revision = _package(package, version, registry, profile)
+    found, revision = package_and_revision(package, version, registry, profile)
     values = arguments(found, param)
-    in_experiment, uploaded = _upload(backend, found, revision, docs, experiment, namespace)
+    in_experiment, uploaded = upload_to(backend, found, revision, docs, experiment, namespace)
     run = start(
         backend, uploaded, in_experiment, name or uploaded.name, values, service_account, f"Code revision: {revision}"
     )
@@ -154,9 +154,9 @@ def schedule(
         lines = schedules.switch(backend, name, there, actions[0])
     else:
         trigger = schedules.by_cron(six_fields(cron)) if cron else schedules.by_period(period_s(every))
-        found, revision = _package(package, version, registry, profile)
+        found, revision = package_and_revision(package, version, registry, profile)
         values = arguments(found, param)
-        in_experiment, uploaded = _upload(backend, found, revision, docs, experiment, namespace)
+        in_experiment, uploaded = upload_to(backend, found, revision, docs, experiment, namespace)
         wanted = schedules.content(
             name, in_experiment, uploaded, values, trigger, service_account, f"Code revision: {revision}"
         )
@@ -164,7 +164,7 @@ def schedule(
     typer.echo("\n".join(lines))
 
 
-def _package(path: Path | None, version: str, registry: str, profile: str) -> tuple[Any, str]:
+def package_and_revision(path: Path | None, version: str, registry: str, profile: str) -> tuple[Any, str]:
     """The compiled pipeline and its code revision."""
     from tofner_kubeflow.pipelines.package import read_package, revision_of
     from tofner_kubeflow.pipelines.submit import compiled_now, revision_here
@@ -179,7 +179,7 @@ def _package(path: Path | None, version: str, registry: str, profile: str) -> tu
         return compiled_now(Path(scratch), revision, registry, profile), revision
 
 
-def _upload(backend: Any, package: Any, revision: str, docs: str, experiment: str, namespace: str) -> tuple[str, Any]:
+def upload_to(backend: Any, package: Any, revision: str, docs: str, experiment: str, namespace: str) -> tuple[str, Any]:
     """The experiment's id and the pipeline's version on the server; both are made if they are not there."""
     from tofner_kubeflow.pipelines.package import told
     from tofner_kubeflow.pipelines.uploads import experiment_id, upload

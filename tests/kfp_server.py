@@ -163,12 +163,16 @@ class KfpServer(LoopbackServer):
         return made
 
     def _runs(self, method: str, path: str, wanted: str, body: Any) -> Answer:
-        if method == "POST":
+        if method == "POST" and path == "/runs":
             if body["pipeline_version_reference"]["pipeline_version_id"] not in self.versions:
                 return said("run-create-unknown-version")
             made = recorded("run-create") | body | {"run_id": f"r{len(self.runs)}"}
             self.runs[made["run_id"]] = made
             return 200, made
+        if path.endswith(":terminate"):
+            name = path.removeprefix("/runs/").removesuffix(":terminate")
+            ended = self.runs.get(name, {}).get("state") in ("SUCCEEDED", "FAILED")
+            return said("run-terminate-of-succeeded" if ended else "run-terminate")
         if path == "/runs":
             found = [one for one in self.runs.values() if one["display_name"] == wanted]
             return 200, {"runs": found, "total_size": len(found)} if found else {}

@@ -73,8 +73,8 @@ def summarise(root: str) -> dict[str, Any]:
     """A run in one object, from the records of its steps; `root` is STORE/runs/RUN.
 
     Returns:
-        `status` (succeeded, failed, running), `stage`, `cause` and `next` of a failure, `model`, `report`, `f1` as far
-        as they are known, `steps` in order of time, `hours` of CPU and GPU by stage.
+        `status` (succeeded, failed, running), `stage`, `cause` and `next` of a failure, `model`, `version`, `promoted`,
+        `gate`, `report`, `f1` as far as they are known, `steps` in order of time, `hours` of CPU and GPU by stage.
 
     Raises:
         BadInput: there is no record of such a run.
@@ -87,12 +87,16 @@ def summarise(root: str) -> dict[str, Any]:
     failed = next((one for one in steps if one["status"] == "failed"), None)
     last = next((one for one in steps if one["step"] == LAST and one["status"] in ("done", "reused")), None)
     told = {one["step"]: one for one in steps}
+    made = last["told"].get("model", {}) if last else {}
     summary: dict[str, Any] = {
         "status": "failed" if failed else "succeeded" if last else "running",
         "stage": "",
         "cause": "",
         "next": "",
         "model": last["uri"] if last else "",
+        "version": made.get("version", ""),
+        "promoted": made.get("promoted"),
+        "gate": made.get("gate", ""),
         "report": told.get("report", {}).get("uri", ""),
         "f1": told.get("evaluate", {}).get("told", {}).get("metrics", {}).get("f1"),
         "steps": steps,
@@ -144,7 +148,7 @@ def show(summary: dict[str, Any]) -> list[str]:
     for stage, hours in summary["hours"].items():
         rows.append(f"{stage:<18} {hours['cpu']:8.3f} CPU hours {hours['gpu']:8.3f} GPU hours")
     end = [f"status {summary['status']}"]
-    for name in ("stage", "cause", "next", "model", "report", "f1"):
+    for name in ("stage", "cause", "next", "model", "gate", "report", "f1"):
         if summary[name] not in ("", None):
             end.append(f"{name:<6} {summary[name]}")
     return [*rows, *end]

@@ -37,6 +37,7 @@ HEAVY += ("onnx", "onnxruntime", "boto3", "kfp", "kfp.compiler", "kfp.kubernetes
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--no-header", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = (
+    ".github",
     "src",
     "components",
     "pipelines",

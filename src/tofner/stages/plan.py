@@ -163,6 +163,29 @@ def plan(
     )
 
 
+def made_from(made: Plan, graph: str = "") -> dict[str, str]:
+    """What a run's model is made from, as a digest for each kind: data, encoder, settings, code, graph.
+
+    Where data and encoder lie does not count, what is in them does. `graph` is the text of the compiled pipeline, its
+    images among it; a run on this machine needs none, its code is counted as it is.
+    """
+    told = {task: json.loads(text) for task, text in made.settings.items()}
+    run = told["report"]["run"]
+    data = {task: config.pop("data_digest") for task, config in told.items() if "data_digest" in config}
+    code = {task: config.pop("code") for task, config in told.items()}
+    encoder = run.pop("encoder_digest")
+    for config in told.values():
+        config.pop("encoder_digest", None)
+    for address in ("data", "encoder"):
+        del run[address]
+    switches = {key: getattr(made, key) for key in ("use_mlm", "use_mrc", "use_pseudo", "order", "gate", "iterations")}
+    values = {"data": data, "encoder": encoder, "settings": [told, switches], "code": code, "graph": graph}
+    return {
+        kind: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+        for kind, value in values.items()
+    }
+
+
 def save_plan(made: Plan) -> str:
     """Put a plan into its store; returns its address. Equal plans have one."""
     text = json.dumps(asdict(made), sort_keys=True, indent=1).encode()

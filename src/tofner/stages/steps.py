@@ -75,14 +75,20 @@ def begin(run_id: str, switches: Mapping[str, str], *told: Any) -> str:
     Raises:
         SystemExit: as `take`.
     """
-    preset, data, store, encoder, iterations, seed, overrides, *more = told
-    words = {"on": "true", "off": "false"}
-    own = [f"use.{name}={words.get(value, value)}" for name, value in switches.items() if value != "preset"]
+    store = told[2]
     with expected_errors("plan"), records.kept(store, run_id, "plan") as record:
-        address = save_plan(plan(preset, data, store, encoder, iterations, seed, [*overrides, *own], *more))
+        address = save_plan(resolve(switches, *told))
         record.of("done", "plan", address, {})
     print(f"plan: {address}", file=sys.stderr, flush=True)
     return f"{address}#{run_id}" if run_id else address
+
+
+def resolve(switches: Mapping[str, str], *told: Any) -> Plan:
+    """The plan of a run with these parameters, which are those of `begin`; nothing is written."""
+    preset, data, store, encoder, iterations, seed, overrides, *more = told
+    words = {"on": "true", "off": "false"}
+    own = [f"use.{name}={words.get(value, value)}" for name, value in switches.items() if value != "preset"]
+    return plan(preset, data, store, encoder, iterations, seed, [*overrides, *own], *more)
 
 
 def take(name: str, run: str, **inputs: str) -> Taken:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from tests.fake_clock import FakeClock
 from tests.kfp_server import ANSWERS, KfpServer
 from tofner import cli
-from tofner_kubeflow.pipelines import backend, server_commands
+from tofner_kubeflow.pipelines import backend, retrain_command, server_commands
 from tofner_kubeflow.pipelines.backend import Backend
 
 VARIABLES = ("KF_TOKEN", "KF_PIPELINES_ENDPOINT", "KF_PIPELINES_SA_TOKEN_PATH", "TOFNER_KUBEFLOW_PATIENCE_S")
@@ -58,13 +58,14 @@ def package(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def command(kfp: KfpServer, time: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """`tofner submit` or `schedule` with the server's `--host`, by the fake clock; exit codes of `tofner.cli.main`."""
+    """A command of a server with its `--host`, by the fake clock; exit codes are those of `tofner.cli.main`."""
     monkeypatch.setattr(backend, "Clock", lambda: time.clock)
 
     def call(*words: str) -> Result:
         app = typer.Typer()
         app.command(name="submit")(server_commands.submit)
         app.command(name="schedule")(server_commands.schedule)
+        app.command(name="retrain")(retrain_command.retrain)
         monkeypatch.setattr(cli, "app", app)
         monkeypatch.setattr(cli, "add_commands", lambda _: None)
         main = typer.Typer()
