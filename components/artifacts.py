@@ -4,8 +4,8 @@ The data itself travels as URIs in string outputs. A Model artifact keeps the UR
 in `.uri`: KFP's launcher refuses an artifact URI outside the bucket of the pipeline root. Every artifact gets a file
 that is not empty, since `kfp.local` takes a cache entry whose artifact has no file for lost and runs the stage again.
 
-A run has five of them, so that a person finds the right one: the confusion of the last tagger, metrics, Markdown and
-HTML of `report`, and the published model.
+A run has five of them, so that a person finds the right one: the confusion of the last tagger, metrics and the page of
+`report`, the published model and the run's summary.
 """
 
 import json

@@ -6,7 +6,14 @@ from tofner_kubeflow.components.stage import stage
 
 
 @stage
-def publish(run: str, model: str, export: str, report: str, tagger: dsl.Output[dsl.Model]) -> str:
+def publish(
+    run: str,
+    model: str,
+    export: str,
+    report: str,
+    tagger: dsl.Output[dsl.Model],
+    summary: dsl.Output[dsl.Markdown],
+) -> str:
     """Puts model, tokenizer, labels, reports and model card in the bucket as one version, whole or not at all.
 
     Args:
@@ -15,6 +22,7 @@ def publish(run: str, model: str, export: str, report: str, tagger: dsl.Output[d
         export: its ONNX model.
         report: report of the run.
         tagger: the published version; metadata uri, name, version, f1, bytes, encoder, promoted, gate.
+        summary: whether it is the latest now and why, F1, addresses, and the report as text.
 
     Returns:
         URI of the published version.
@@ -23,5 +31,5 @@ def publish(run: str, model: str, export: str, report: str, tagger: dsl.Output[d
     from tofner_kubeflow.components.artifacts import fill
 
     taken = take("publish", run, model=model, export=export, report=report)
-    fill(taken.result, model=tagger)
+    fill(taken.result, model=tagger, markdown=summary)
     return taken.uri

@@ -12,7 +12,6 @@ def report(
     export: str,
     scores: str,
     metrics: dsl.Output[dsl.Metrics],
-    markdown: dsl.Output[dsl.Markdown],
     html: dsl.Output[dsl.HTML],
 ) -> str:
     """Report of the run: what was read, what each stage brought, how the final tagger errs, where the time went.
@@ -23,7 +22,6 @@ def report(
         export: its ONNX model.
         scores: URIs of all scores in order, separated by spaces.
         metrics: strict micro F1 on the target test, 0 to 1: `f1` of the final tagger, then of every scored stage.
-        markdown: the report as text.
         html: the report as one page that needs nothing else.
 
     Returns:
@@ -33,5 +31,5 @@ def report(
     from tofner_kubeflow.components.artifacts import fill
 
     taken = take("report", run, model=model, export=export, scores=scores)
-    fill(taken.result, metrics=metrics, markdown=markdown, html=html)
+    fill(taken.result, metrics=metrics, html=html)
     return taken.uri

@@ -94,12 +94,14 @@ def make(compiled: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     stage_double = importlib.import_module("stage_double")
     for stage in stage_double.STAGES:
         monkeypatch.delitem(sys.modules, f"tofner.stages.{stage}", raising=False)
+        monkeypatch.delattr(f"tofner.stages.{stage}", raising=False)  # the package holds its modules too
     stage_double.install()
     before = dict(sys.modules)
     yield lambda: Doubled(compiled, root, tmp_path / "store", tmp_path / "journal.jsonl")
     for stage in stage_double.STAGES:
         if f"tofner.stages.{stage}" not in before:
             sys.modules.pop(f"tofner.stages.{stage}", None)
+            vars(sys.modules["tofner.stages"]).pop(stage, None)
 
 
 def algorithm_1(t: int, mlm: bool, mrc: bool, pseudo: bool, mrc_first: bool) -> list[tuple[str, str, dict[str, str]]]:

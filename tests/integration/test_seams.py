@@ -14,6 +14,7 @@ from kfp import dsl
 
 from tests.tiny_encoder import make_data, make_encoder, make_preset, sentences
 from tofner import records, storage
+from tofner.release.page import plain
 from tofner.stages import steps
 from tofner.stages.plan import load_plan
 from tofner.tagging import Tagger
@@ -162,7 +163,18 @@ def check_confusion(task: Task, artifact: Any, content: str) -> None:
 
 
 def check_markdown(task: Task, artifact: Any, content: str) -> None:
-    assert content == task.text("report.md")
+    """The run's summary, at `publish`: what was decided first, then the report's text."""
+    head, _, report_text = content.partition("\n\n# ")
+    metadata = task.artifacts["tagger"].metadata
+    assert head.splitlines() == [
+        f"**tiny-tagger {metadata['version']} is the latest.**",
+        "",
+        f"- F1: {100 * metadata['f1']:.2f}",
+        "- gate: there is no model to compare with yet",
+        f"- model: {plain(metadata['uri'])}",
+        f"- report: {plain(task.inputs['report'])}",
+    ]
+    assert f"# {report_text}" == Path(task.inputs["report"], "report.md").read_text(encoding="utf-8")
 
 
 def check_html(task: Task, artifact: Any, content: str) -> None:
@@ -326,3 +338,10 @@ def test_each_step_leaves_a_record(run: Run) -> None:
     assert [one["status"] for one in told["steps"]].count("off") == 3
     assert told["hours"]["ner"]["cpu"] > 0
     assert json.loads(Path(run.store, "runs/run-7/run_summary.json").read_text())["model"] == told["model"]
+
+
+def test_the_page_and_the_card_lead_to_the_model_and_its_run(run: Run) -> None:
+    (published,) = [task.returned for task in run.of("publish")]
+    assert run.of("report")[0].said("run.json")["model"]["published"] == published
+    assert published in run.of("report")[0].text("report.html")
+    assert "Published by the pipeline run run-7." in Path(published, "README.md").read_text(encoding="utf-8")

@@ -218,6 +218,11 @@ def rolled_back(pointer: Pointer, version: str) -> Move | None:
     return undone
 
 
+def version_of(manifest: dict[str, Any]) -> str:
+    """The name of the version that an exported model with this manifest is published as."""
+    return str(manifest["digest"][:12])
+
+
 def find(uri: str) -> list[Published]:
     """The model whose root `uri` is, or all models of the store `uri`, by name.
 

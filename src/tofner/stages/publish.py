@@ -12,6 +12,7 @@ import shutil
 
 from tofner import storage
 from tofner.model.layout import CARD, INDEX, MANIFEST, REPORTS
+from tofner.model.versions import MODELS, version_of
 from tofner.stages.config import PublishConfig
 from tofner.stages.pages.render import model_card
 from tofner.stages.runtime import NOT_CONTENT
@@ -21,14 +22,14 @@ from tofner.stages.work import Report, Work
 def run(config: PublishConfig, work: Work) -> Report:
     export, report = work.folder("export"), work.folder("report")
     manifest = json.loads((export / MANIFEST).read_text(encoding="utf-8"))
-    version = manifest["digest"][:12]
+    version = version_of(manifest)
     folder = work.scratch / "model"
     shutil.copytree(export, folder, ignore=shutil.ignore_patterns(*NOT_CONTENT, INDEX))
     shutil.copytree(report, folder / REPORTS, ignore=shutil.ignore_patterns(MANIFEST, INDEX))
     run = json.loads((report / "run.json").read_text(encoding="utf-8"))
-    (folder / CARD).write_text(model_card(config.model_name, version, run), encoding="utf-8")
+    (folder / CARD).write_text(model_card(config.model_name, version, run, work.run_id), encoding="utf-8")
     shutil.copyfile(export / MANIFEST, folder / MANIFEST)
-    uri = storage.join(work.store, "models", config.model_name, version)
+    uri = storage.join(work.store, MODELS, config.model_name, version)
     published = storage.folder_index(uri) is None
     if published:
         storage.store_folder(folder, uri)

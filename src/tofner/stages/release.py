@@ -18,7 +18,7 @@ from tofner.model import versions
 from tofner.model.fetch import cache_folder, fetch
 from tofner.model.layout import CHECKPOINT, MANIFEST
 from tofner.release.gate import Labelled, Unlabelled, Verdict, decide
-from tofner.release.page import to_markdown
+from tofner.release.page import plain, to_markdown
 from tofner.settings import Gate
 from tofner.stages.config import JUDGED
 from tofner.stages.plan import Plan
@@ -84,6 +84,18 @@ def release(planned: Plan, model: str, version: str, run_id: str = "") -> dict[s
     except versions.Overtaken as error:
         return _told(False, f"another publisher was faster: {error}")
     return _told(True, verdict.reason)
+
+
+def run_summary(model: dict[str, Any], report: str) -> str:
+    """What a run came to, as Markdown: whether its model is the latest, F1, addresses, and then the whole report.
+
+    `model` is what `publish` says of it, with what `release` decided; `report` is the report's address.
+    """
+    head = "the latest" if model["promoted"] else "not made the latest"
+    rows = {"F1": f"{100 * model['f1']:.2f}", "gate": model["gate"], "model": model["uri"], "report": report}
+    lines = [f"- {name}: {plain(value)}" for name, value in rows.items()]
+    text = storage.read_bytes(storage.join(report, "report.md")).decode()
+    return "\n".join([f"**{plain(model['name'])} {model['version']} is {head}.**", "", *lines, "", text])
 
 
 def _made_of(version: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tofner import storage
 from tofner.model.layout import MANIFEST, REPORT
+from tofner.model.versions import MODELS, version_of
 from tofner.stages import gather
 from tofner.stages.config import ReportConfig
 from tofner.stages.pages.render import render_html, render_markdown
@@ -33,12 +34,19 @@ def run(config: ReportConfig, work: Work) -> Report:
             ("export", export[2]),
         ]
     )
+    name, version = config.run["model_name"], version_of(export[1])
+    published = storage.join(work.store, MODELS, name, version)
     value = {
         "verdict": gather.verdict(rows, final, config.run["roles"]["target_test"]),
         "run": config.run,
         "transductive": config.transductive,
         "rows": [*rows, _row("export", 0, *export)],
-        "model": {"uri": work.uri("model"), "digest": history[-1][1]["digest"], "export": work.uri("export")},
+        "model": {
+            "uri": work.uri("model"),
+            "digest": history[-1][1]["digest"],
+            "export": work.uri("export"),
+            "published": published,
+        },
         "final": final,
         "types": final["confusion"]["labels"][:-1],
         "curves": gather.curves(rows, history),

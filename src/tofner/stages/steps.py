@@ -125,10 +125,10 @@ def take(name: str, run: str, **inputs: str) -> Taken:
             result = run_stage(step.stage, planned.store, settings, given, run_id)
             uri = result.uri
             if step.stage == "publish":
-                from tofner.stages.release import release
+                from tofner.stages.release import release, run_summary
 
-                decided = release(planned, given["model"], result.model["version"], run_id)
-                result = replace(result, model=result.model | decided)
+                model = result.model | release(planned, given["model"], result.model["version"], run_id)
+                result = replace(result, model=model, markdown=run_summary(model, given["report"]))
         status = "off" if result is None else "reused" if result.reused else "done"
         told = {} if result is None else {"metrics": result.metrics, "model": result.model}
         record.of(status, step.stage, uri, told)

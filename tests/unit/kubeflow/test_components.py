@@ -44,8 +44,8 @@ MOST_STATEMENTS = 7
 # All that a run shows in Kubeflow's page beside its parameters.
 ARTIFACTS: dict[str, dict[str, Any]] = {
     "evaluate": {"confusion": dsl.ClassificationMetrics},
-    "report": {"metrics": dsl.Metrics, "markdown": dsl.Markdown, "html": dsl.HTML},
-    "publish": {"tagger": dsl.Model},
+    "report": {"metrics": dsl.Metrics, "html": dsl.HTML},
+    "publish": {"tagger": dsl.Model, "summary": dsl.Markdown},
 }
 PUBLISHED = {"uri": "s3://b/publish", "name": "n", "version": "v", "f1": 0.5, "bytes": 7, "encoder": "e"}
 

@@ -36,7 +36,7 @@ def run_json() -> dict[str, Any]:
         },
         "transductive": False,
         "rows": [row("prepare", None), row("ner", 0.25), row("ner 1", 1 / 3)],
-        "model": {"uri": "u", "digest": "d" * 64, "export": "e"},
+        "model": {"uri": "u", "digest": "d" * 64, "export": "e", "published": "s3://b/models/m/v1"},
         "final": {
             "metrics": {"f1": 1 / 3},
             "confusion": {"labels": ["PER", "LOC", "none"], "matrix": [[1, 0, 2], [0, 0, 0], [4, 0, 0]]},
@@ -207,3 +207,13 @@ def test_the_verdict_says_how_good_and_since_when(f1: list[float], words: str) -
     names = ("ner", "pseudo_ner", "ner 1")
     rows = [row("prepare", None), *(row(name, one) for name, one in zip(names, f1, strict=False))]
     assert gather.verdict(rows, {"metrics": {"f1": f1[-1]}}, ["t/test"]) == words
+
+
+def test_the_page_begins_with_the_verdict_and_the_models_address() -> None:
+    text = " ".join(Page(render_html(run_json()).partition("<body>")[2]).text.split())
+    assert text.startswith("The tagger reaches F1 33.33 on t/test. s3://b/models/m/v1where it is published")
+
+
+def test_the_card_names_the_pipeline_run_where_there_is_one() -> None:
+    assert "Published by the pipeline run 3b9c-1." in model_card("n", "v", run_json(), "3b9c-1")
+    assert "pipeline run" not in model_card("n", "v", run_json())

@@ -87,6 +87,9 @@ def marked(tokens: list[str], spans: list[list[Any]], scores: list[float] | None
     return [{"text": " ".join(words), "type": type_, "score": score} for words, type_, score in runs if words]
 
 
-def model_card(name: str, version: str, run: dict[str, Any]) -> str:
-    """Markdown with the metadata block that model hubs read; `run` is `run.json` of the report stage."""
-    return _environment(plain).get_template("card.md.j2").render(name=name, version=version, **run)
+def model_card(name: str, version: str, run: dict[str, Any], run_id: str = "") -> str:
+    """Markdown with the metadata block that model hubs read; `run` is `run.json` of the report stage.
+
+    `run_id` is the pipeline run that published it, where an orchestrator named one.
+    """
+    return _environment(plain).get_template("card.md.j2").render(name=name, version=version, run_id=run_id, **run)
