@@ -84,6 +84,11 @@ def corpora() -> dict[str, Labelled]:
     return made
 
 
+def words_of_target() -> list[list[str]]:
+    made = corpora()
+    return [words for name in ("tgt/train", "tgt/dev") for words, _ in made[name]]
+
+
 def questions(style: str, count: int, offset: int, mark: str, nonsense: bool = False) -> str:
     """Questions after the first entity of each sentence, or after its last word."""
     paragraphs = []
@@ -144,6 +149,12 @@ class Done:
         return Path(self.uri)
 
     @property
+    def labels(self) -> list[str]:
+        """Of a tagger."""
+        found: list[str] = json.loads((self.folder / "labels.json").read_text(encoding="utf-8"))["labels"]
+        return found
+
+    @property
     def counts(self) -> dict[str, int]:
         found: dict[str, int] = self.report["counts"]
         return found
@@ -196,8 +207,9 @@ class Chain:
     def __post_init__(self) -> None:
         self.plan = self.planned()
 
-    def planned(self, *overrides: str) -> Plan:
-        return plan(str(self.root / "preset.yaml"), str(self.data), str(self.root / "store"), overrides=overrides)
+    def planned(self, *overrides: str, **more: Any) -> Plan:
+        told = (str(self.root / "preset.yaml"), str(self.data), str(self.root / "store"))
+        return plan(*told, overrides=overrides, **more)
 
     def do(self, task: str, overrides: Sequence[str] = (), **inputs: str) -> Done:
         planned = self.planned(*overrides) if overrides else self.plan

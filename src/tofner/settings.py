@@ -125,6 +125,9 @@ class LoopMrc(Mrc):
                           "scripts do; off in Algorithm 1")  # fmt: skip
     head: Literal["carry", "fresh"] = Field(default="carry", description="go on with the heads of the last MRC model, "
                                             "or start new ones as the authors' code does")  # fmt: skip
+    trust: Literal["all", "agree"] = Field(default="all", description="learn from every word of the pseudo-MRC "
+                                           "(Algorithm 1), or leave out those on which tagger and MRC model "
+                                           "differ")  # fmt: skip
 
 
 class Ner(Overlapping):
@@ -143,6 +146,11 @@ class PseudoNer(Ner):
     mix: Literal["pseudo", "pseudo+source"] = Field(default="pseudo", description="train on pseudo-labelled target "
                                                     "text alone (Algorithm 1), or with as many source and translated "
                                                     "sentences (authors' code)")  # fmt: skip
+    trust: Literal["all", "agree"] = Field(default="all", description="learn from every word's pseudo-label "
+                                           "(Algorithm 1), or leave out of the loss those words on which tagger and "
+                                           "MRC model differ; needs use.mrc")  # fmt: skip
+    least_score: float | None = Field(default=None, gt=0, lt=1, description="leave words out of the loss whose "
+                                      "pseudo-label is less probable; off in the paper")  # fmt: skip
 
 
 class PseudoLabel(Strict):

@@ -169,6 +169,24 @@ def test_every_run_is_algorithm_1_and_the_second_does_nothing(
     }
 
 
+def test_a_second_opinion_comes_from_the_last_mrc_model(make: Make) -> None:
+    """Where only words are believed on which tagger and MRC model agree, a label step is given the MRC model too."""
+    doubled = make()
+    told = {"iterations": MOST, "overrides": ["stages.loop_ner.trust=agree"]}
+    first = doubled.run(**told)
+    assert first.failure == ""
+    given = {one["task"]: one["inputs"].get("mrc") for one in doubled.worked if one["stage"] == "pseudo_label"}
+    last = {"round 1: label": "line 4: mrc", "round 2: label": "round 1: mrc"}
+    assert given == {"line 7: label": None} | {name: doubled.outputs[mrc]["model"] for name, mrc in last.items()}
+    second = doubled.run(**told)
+    assert (second.failure, doubled.worked, set(second.gpus.values())) == ("", [], {0})
+    more = doubled.run(**told | {"overrides": ["stages.pseudo_ner.trust=agree"]})
+    assert more.failure == ""
+    given = {one["task"]: one["inputs"].get("mrc") for one in doubled.worked if one["stage"] == "pseudo_label"}
+    assert given["line 7: label"] == doubled.outputs["line 4: mrc"]["model"]
+    assert given["round 1: label"] is None
+
+
 def test_more_rounds_go_on_from_what_is_there(make: Make) -> None:
     doubled = make()
     doubled.run(iterations=0)

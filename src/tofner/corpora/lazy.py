@@ -59,6 +59,17 @@ def joined(parts: Iterable[Sequence[T]]) -> Lazy[T]:
     return Lazy(ends[-1] if ends else 0, at, lambda: chain.from_iterable(held))
 
 
+def zipped(first: Sequence[T], second: Sequence[S]) -> Lazy[tuple[T, S]]:
+    """The items of two sequences of one length, side by side.
+
+    >>> list(zipped("ab", [1, 2]))
+    [('a', 1), ('b', 2)]
+    """
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} items cannot stand side by side")
+    return Lazy(len(first), lambda i: (first[i], second[i]), lambda: zip(first, second, strict=True))
+
+
 def picked(items: Sequence[T], places: Sequence[int]) -> Lazy[T]:
     """The items at these places, which must rise.
 

@@ -40,6 +40,7 @@ def ner_to_mrc(sentence: Sentence, queries: Mapping[str, str]) -> list[MrcExampl
                 ends=[span.end for span in answers],
                 ner_id=sentence.id,
                 type=type_,
+                trusted=sentence.trusted,
             )
         )
     return examples

@@ -88,11 +88,14 @@ class MrcConfig(StageConfig):
         one = self.training
         questions = (one.targets and "target_mrc", "target_mrc_dev", one.sources and "source_mrc", "source_mrc_dev")
         sentences = (one.ner_as_mrc and "source_ner", "source_ner_dev", one.ner_as_mrc and "translated_ner")
-        return {"corpora": _files(*questions, *sentences), "pseudo": _files("pseudo_ner")}
+        return {"corpora": _files(*questions, *sentences)}
 
 
 class LoopMrcConfig(MrcConfig):
     training: LoopMrc
+
+    def reads(self, given: Collection[str]) -> Reads:
+        return super().reads(given) | {"pseudo": _labels(self.training)}
 
 
 class NerConfig(StageConfig):
@@ -109,11 +112,15 @@ class PseudoNerConfig(NerConfig):
     def reads(self, given: Collection[str]) -> Reads:
         mixed = self.training.mix == "pseudo+source"
         source = _files(mixed and "source_ner", "source_ner_dev", mixed and "translated_ner")
-        return {"corpora": source, "pseudo": _files("pseudo_ner")}
+        return {"corpora": source, "pseudo": _labels(self.training)}
 
 
 class PseudoLabelConfig(StageConfig):
+    """`queries` are what the MRC model, a second teacher, is asked, in pairs of type and question: of two answers
+    that overlap the first stays, and a JSON object keeps no order. Empty where nobody wants its opinion."""
+
     pseudo_label: PseudoLabel
+    queries: list[tuple[str, str]]
 
     def reads(self, given: Collection[str]) -> Reads:
         return {"corpora": _files("target_text"), "earlier": _files("pseudo_ner")}
@@ -154,6 +161,11 @@ class PublishConfig(StageConfig):
 def _files(*names: str | bool) -> tuple[str, ...]:
     """File names of corpora; what is False is left out."""
     return tuple(f"{name}.parquet" for name in names if name)
+
+
+def _labels(training: LoopMrc | PseudoNer) -> tuple[str, ...]:
+    """The files of pseudo-labels that a task reads."""
+    return _files("pseudo_ner", training.trust == "agree" and "second_opinion")
 
 
 # Stage, which is the module with its `run` -> what it is told.

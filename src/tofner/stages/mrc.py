@@ -12,6 +12,7 @@ from tofner.corpora.examples import MrcExample
 from tofner.corpora.lazy import joined
 from tofner.corpora.ner_as_mrc import all_as_mrc
 from tofner.settings import LoopMrc
+from tofner.stages.believed import read_believed
 from tofner.stages.config import MrcConfig
 from tofner.stages.work import Report, Work, told_epochs
 from tofner.training import checkpoint
@@ -53,7 +54,7 @@ def run(config: MrcConfig, work: Work) -> Report:
         found = score_answers(predict_answers(model.eval(), encoder, target_dev, settings), target_dev)
         fitted.metrics["target_dev_f1"] = found["f1"]
     checkpoint.save(model.encoder, folder, work.output)
-    save_heads(model, work.output)
+    save_heads(model, work.output, settings)
     counts.update({f"{name}_examples": len(part) for name, part in drawn.items()}, dev_examples=len(dev))
     summary = f"F1 {100 * fitted.metrics['f1']:.2f} on source dev questions, {told_epochs(fitted.metrics)}"
     return Report(fitted.metrics, counts, details={"training": fitted.history}, summary=summary)
@@ -63,7 +64,8 @@ def _training_parts(config: MrcConfig, work: Work, corpora: Path) -> dict[str, S
     settings = config.training
     parts: dict[str, Sequence[MrcExample]] = {"target_mrc": _read(corpora, "target_mrc") if settings.targets else []}
     if work.given("pseudo"):
-        parts["pseudo_mrc"] = _as_mrc(work.folder("pseudo"), "pseudo_ner", config.target_queries)
+        assert isinstance(settings, LoopMrc)
+        parts["pseudo_mrc"] = all_as_mrc(read_believed(work.folder("pseudo"), settings.trust), config.target_queries)
     if settings.sources:
         parts["source_mrc"] = _read(corpora, "source_mrc")
     if settings.ner_as_mrc:

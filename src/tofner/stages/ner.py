@@ -9,6 +9,7 @@ from tofner.corpora.corpus import read_ner
 from tofner.corpora.examples import Sentence
 from tofner.corpora.lazy import joined, mapped
 from tofner.settings import PseudoNer
+from tofner.stages.believed import read_believed
 from tofner.stages.config import NerConfig
 from tofner.stages.work import Report, Work, told_epochs
 from tofner.training import checkpoint
@@ -35,7 +36,8 @@ def run(config: NerConfig, work: Work) -> Report:
     words, gold = [s.tokens for s in dev], [s.tags or [] for s in dev]
     sizes = (settings.max_pieces, settings.overlap_pieces)
     tokens, tags = mapped(sentences, lambda s: s.tokens), mapped(sentences, lambda s: s.tags or [])
-    examples, windows = tag_examples(encoder, tokens, tags, config.labels, *sizes)
+    trusted = mapped(sentences, lambda s: s.trusted) if isinstance(settings, PseudoNer) else None
+    examples, windows = tag_examples(encoder, tokens, tags, config.labels, *sizes, trusted)
 
     def score(m: object) -> dict[str, float]:
         found = predict_tags(m, encoder, words, config.labels, *sizes)  # type: ignore[arg-type]
@@ -52,6 +54,10 @@ def run(config: NerConfig, work: Work) -> Report:
     checkpoint.save_tagger_files(work.output, config.labels, settings)
     counts = {**counts, **windows, "dev_sentences": len(dev)}
     summary = f"F1 {100 * fitted.metrics['dev_f1']:.2f} on the source dev, {told_epochs(fitted.metrics)}"
+    if windows.get("left_out_words"):
+        share = windows["left_out_words"] / windows["words"]
+        fitted.metrics["left_out"] = share
+        summary += f"; {100 * share:.2f} % of the words were not trusted and left out of the loss"
     return Report(fitted.metrics, counts, details={"training": fitted.history}, summary=summary)
 
 
@@ -66,11 +72,12 @@ def _training_sentences(config: NerConfig, work: Work) -> tuple[Sequence[Sentenc
         parts = {"source": source, "translated": translated}
         limit = settings.max_train_examples
     else:
-        labelled = read_ner(work.folder("pseudo") / "pseudo_ner.parquet")
+        assert isinstance(settings, PseudoNer)
+        labelled = read_believed(work.folder("pseudo"), settings.trust, settings.least_score)
         pseudo = cap(labelled, settings.max_train_examples, config.seed)
         parts = {"pseudo": pseudo}
         limit = len(pseudo)  # equal counts, as the authors' code mixes them
-        if isinstance(settings, PseudoNer) and settings.mix == "pseudo+source":
+        if settings.mix == "pseudo+source":
             parts.update(source=source, translated=translated)
     drawn = {name: cap(part, limit, config.seed) for name, part in parts.items() if part}
     return joined(drawn.values()), {f"{name}_sentences": len(part) for name, part in drawn.items()}

@@ -18,7 +18,7 @@ from tofner.corpora import data_root
 from tofner.errors import BadData, BadInput, BadSettings, Problem
 from tofner.model.layout import CONFIG
 from tofner.presets import load_preset, load_queries
-from tofner.settings import Part, Settings
+from tofner.settings import LoopMrc, Part, PseudoNer, Settings
 from tofner.stages import config as c
 from tofner.stages.revision import code_revision
 
@@ -112,6 +112,12 @@ def plan(
     first: dict[str, Any] = {"encoder_digest": encoder_digest}  # of tasks that may be the first to load it
     given, stages = settings.roles, settings.stages
     translated = [split for split in given.translated_ner.train if present.get(split, True)]
+
+    def labelling(*readers: LoopMrc | PseudoNer) -> c.PseudoLabelConfig:
+        """Asks the MRC model too where one of those who read the labels believes only what both say."""
+        asked = list(target_queries.items()) if any(one.trust == "agree" for one in readers) else []
+        return c.PseudoLabelConfig(pseudo_label=stages.pseudo_label, queries=asked, **common("pseudo_label"))
+
     configs: dict[str, c.StageConfig] = {
         "prepare": c.PrepareConfig(
             source_ner=given.source_ner,
@@ -142,8 +148,9 @@ def plan(
             **common("mrc"),
         ),
         "ner": c.NerConfig(training=stages.ner, labels=settings.labels, **first, **common("ner")),
-        "pseudo_label": c.PseudoLabelConfig(pseudo_label=stages.pseudo_label, **common("pseudo_label")),
+        "pseudo_label": labelling(stages.pseudo_ner),
         "pseudo_ner": c.PseudoNerConfig(training=stages.pseudo_ner, labels=settings.labels, **common("ner")),
+        "loop_label": labelling(stages.loop_mrc, stages.loop_ner),
         "loop_mrc": c.LoopMrcConfig(
             training=stages.loop_mrc, source_queries=source_queries, target_queries=target_queries, **common("mrc")
         ),
@@ -213,6 +220,12 @@ def _check_ranges(settings: Settings, iterations: int, seed: int, most: int | No
     if iterations > 0 and not settings.use.pseudo:
         fix = "set iterations to 0, or use.pseudo to true"
         problems.append(Problem("iterations", f"{iterations} with use.pseudo=false", "0", fix))
+    if settings.use.pseudo and not settings.use.mrc:
+        s = settings.stages
+        trusts = {"pseudo_ner": s.pseudo_ner.trust, "loop_mrc": s.loop_mrc.trust, "loop_ner": s.loop_ner.trust}
+        for task in (name for name, trust in trusts.items() if trust == "agree"):
+            found, fix = "agree with use.mrc=false", "set use.mrc to true, or this one to all"
+            problems.append(Problem(f"stages.{task}.trust", found, "all, since no MRC model can disagree", fix))
     for name, value in {"iterations": iterations, "seed": seed}.items():
         if not isinstance(value, int):  # Kubeflow takes a fraction for an int, and hands it on
             problems.append(Problem(name, str(value), "a whole number"))

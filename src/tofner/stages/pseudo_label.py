@@ -1,6 +1,8 @@
 """Algorithm 1, lines 7, 10-11 and 17-18: label the target text. The mrc stage makes pseudo-MRC of the labels.
 
-`earlier`, the labels of the round before, is compared with the new ones and changes none of them.
+`earlier`, the labels of the round before, is compared with the new ones and changes none of them. `mrc`, the last MRC
+model, is given where a later stage learns only from what both teachers believe: it then labels the same sentences, and
+its labels lie beside the tagger's (`believed`).
 """
 
 import numpy as np
@@ -9,10 +11,13 @@ from tofner.corpora.corpus import read_ner, read_text, write_ner
 from tofner.corpora.examples import Sentence
 from tofner.errors import BadData, Problem
 from tofner.stages import sentences
+from tofner.stages.believed import LABELS, OPINION, read_believed
 from tofner.stages.config import PseudoLabelConfig
 from tofner.stages.work import Report, Work
 from tofner.training import checkpoint
 from tofner.training.fit import prepare_torch
+from tofner.training.mrc import load_extractor
+from tofner.training.mrc import predict_tags as predict_by_questions
 from tofner.training.ner import predict_tags
 from tofner.words.spans import tags_to_spans
 
@@ -37,7 +42,7 @@ def run(config: PseudoLabelConfig, work: Work) -> Report:
     if not labelled:
         fix = "lower stages.pseudo_label.threshold"
         raise BadData(Problem("pseudo-labels", f"no sentence above {settings.threshold}", "at least one", fix))
-    write_ner(work.output / "pseudo_ner.parquet", labelled)
+    write_ner(work.output / f"{LABELS}.parquet", labelled)
     spans = [span.type for s in labelled for span in tags_to_spans(s.tags or [])]
     counts = {
         "sentences": len(labelled),
@@ -52,10 +57,31 @@ def run(config: PseudoLabelConfig, work: Work) -> Report:
     report.summary = (
         f"{len(spans)} entities in {len(labelled)} sentences, {len(text) - len(labelled)} sentences dropped"
     )
+    if work.given("mrc"):
+        _second_opinion(config, work, labelled, report)
     if work.given("earlier"):
-        earlier = read_ner(work.folder("earlier") / "pseudo_ner.parquet")
+        earlier = read_ner(work.folder("earlier") / f"{LABELS}.parquet")
         changed = sentences.changed_words(earlier, labelled)
         if changed is not None:
             report.metrics["changed_words"] = changed
             report.summary += f"; {100 * changed:.2f} % of the words have another label than the round before"
     return report
+
+
+def _second_opinion(config: PseudoLabelConfig, work: Work, labelled: list[Sentence], report: Report) -> None:
+    """What the MRC model finds in the same sentences, and on how many of their words it agrees with the tagger."""
+    folder = work.folder("mrc")
+    model, reading = load_extractor(folder, config.pseudo_label.batch_size)
+    model.to(checkpoint.device())
+    found = predict_by_questions(model, checkpoint.piece_encoder(folder), labelled, dict(config.queries), reading)
+    opinion = [Sentence(one.id, one.tokens, tags) for one, tags in zip(labelled, found, strict=True)]
+    write_ner(work.output / f"{OPINION}.parquet", opinion)
+    trusted = [sum(one.trusted or []) for one in read_believed(work.output, "agree")]
+    words = sum(len(one.tokens) for one in labelled)
+    doubted = words - sum(trusted)
+    entities = sum(len(tags_to_spans(one.tags or [])) for one in opinion)
+    report.counts |= {"words": words, "doubted_words": doubted, "mrc_entities": entities}
+    report.metrics["doubted"] = doubted / words
+    report.summary += (
+        f"; the MRC model finds {entities} entities, and {100 * doubted / words:.2f} % of the words have another label"
+    )

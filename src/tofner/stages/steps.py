@@ -13,6 +13,7 @@ GPU.
     prepare, gold, export, report, publish
 """
 
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -148,7 +149,7 @@ def find(planned: Plan, name: str) -> Step:
         number, part = name.removeprefix("round ").split(": ")
         over = "" if int(number) <= planned.iterations else f"T is {planned.iterations}"
         return {
-            "label": Step(name, "pseudo_label", "pseudo_label", over, "earlier"),
+            "label": Step(name, "pseudo_label", "loop_label", over, "earlier"),
             "mrc": Step(name, "mrc", "loop_mrc", over, "head"),
             "ner": Step(name, "ner", "loop_ner", over, "head"),
         }[part]
@@ -178,6 +179,8 @@ def _given(planned: Plan, step: Step, inputs: dict[str, str]) -> dict[str, str]:
         given["corpora"] = place_of(planned, "prepare")
     if step.name == "line 2: mlm":
         given["model"] = planned.encoder
+    if step.stage == "pseudo_label" and not step.off and json.loads(planned.settings[step.task])["queries"]:
+        given["mrc"] = _nearest(planned, given["model"], "mrc")[0]
     if step.stage == "mrc" and "head" in given and not step.off:
         found = _nearest(planned, given.pop("head"), "mrc")
         given |= {"head": found[0]} if found else {}

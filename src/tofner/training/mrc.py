@@ -5,8 +5,10 @@ end and match all say so; without it an answer goes from each start to the neare
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,16 +16,43 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PreTrainedModel
 
-from tofner.corpora.examples import MrcExample
+from tofner.corpora.examples import MrcExample, Sentence
 from tofner.corpora.lazy import in_chunks
+from tofner.corpora.ner_as_mrc import ner_to_mrc
 from tofner.errors import BadModel, Problem
 from tofner.model.layout import HEADS, MRC
-from tofner.settings import Mrc
 from tofner.training.batches import ENCODED_TOGETHER, Examples, FeatureFile, Features, pad
-from tofner.training.checkpoint import takes_token_types
+from tofner.training.checkpoint import check, load_encoder, takes_token_types
 from tofner.words.features import IGNORED, SpanWindow, span_windows
 from tofner.words.pieces import PieceEncoder
 from tofner.words.segment import segment
+from tofner.words.spans import Span
+from tofner.words.trust import first_come
+
+
+class Reads(Protocol):
+    """How questions and contexts become windows, and windows answers: the settings of a training run, or what a
+    finished model says of itself."""
+
+    @property
+    def max_pieces(self) -> int: ...
+    @property
+    def overlap_pieces(self) -> int: ...
+    @property
+    def match_threshold(self) -> float: ...
+    @property
+    def batch_size(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What `mrc.json` says, as `Reads`; `batch_size` is the caller's, since it changes speed and no answer."""
+
+    max_pieces: int
+    overlap_pieces: int
+    match_threshold: float
+    batch_size: int
+
 
 COLUMNS = ("input_ids", "token_type_ids", "starts", "ends", "spans")  # of training features
 
@@ -115,14 +144,30 @@ def load_heads(model: SpanExtractor, folder: Path) -> None:
     model.load_state_dict(heads, strict=False)
 
 
-def save_heads(model: SpanExtractor, folder: Path) -> None:
+def save_heads(model: SpanExtractor, folder: Path, settings: Reads) -> None:
+    """Beside the encoder: the heads, and how the model reads."""
     heads = {name: t.contiguous() for name, t in model.state_dict().items() if not name.startswith("encoder.")}
     save_file(heads, folder / HEADS)
     about = {"span_match": model.match is not None}
+    about |= {name: getattr(settings, name) for name in ("max_pieces", "overlap_pieces", "match_threshold")}
     (folder / MRC).write_text(json.dumps(about) + "\n", encoding="utf-8")
 
 
-def windows_of(encoder: PieceEncoder, examples: Sequence[MrcExample], settings: Mrc) -> tuple[list[SpanWindow], int]:
+def load_extractor(folder: Path, batch_size: int) -> tuple[SpanExtractor, Reading]:
+    """A finished MRC model and how it reads.
+
+    Raises:
+        BadModel: the folder is not one that the mrc stage made.
+    """
+    if not (folder / MRC).is_file():
+        raise BadModel(Problem(str(folder), f"no {MRC}", "a checkpoint of the mrc stage"))
+    about = json.loads((folder / MRC).read_text(encoding="utf-8"))
+    model = SpanExtractor(load_encoder(check(folder)), about.pop("span_match"))
+    load_heads(model, folder)
+    return model.eval(), Reading(**about, batch_size=batch_size)
+
+
+def windows_of(encoder: PieceEncoder, examples: Sequence[MrcExample], settings: Reads) -> tuple[list[SpanWindow], int]:
     """Windows of every question; queries are cut into words by the project's segmentation."""
     words: dict[str, list[str]] = {}
     for example in examples:
@@ -133,9 +178,10 @@ def windows_of(encoder: PieceEncoder, examples: Sequence[MrcExample], settings: 
 
 
 def span_examples(
-    encoder: PieceEncoder, examples: Iterable[MrcExample], settings: Mrc
+    encoder: PieceEncoder, examples: Iterable[MrcExample], settings: Reads
 ) -> tuple[Examples, dict[str, int]]:
-    """Training features over context pieces only; an answer counts in every window that holds all of it.
+    """Training features over context pieces only; an answer counts in every window that holds all of it. No piece of a
+    word that is not trusted counts, and a window in which none does is left out.
 
     Features are [pieces]: `input_ids`, `token_type_ids`, `starts`, `ends` (0, 1 or IGNORED) and `spans`, where a start
     piece holds the place of its end piece.
@@ -156,7 +202,10 @@ def span_examples(
                     starts[one.first[start]] = 1
                     ends[one.last[end - 1]] = 1
                     spans[one.first[start]] = one.last[end - 1]
-                yield dict(zip(COLUMNS, (one.ids, one.types, starts, ends, spans), strict=True))
+                for word in distrusted(chunk[one.example], one):
+                    starts[one.first[word] : one.last[word] + 1] = ends[one.first[word] : one.last[word] + 1] = IGNORED
+                if (starts != IGNORED).any():
+                    yield dict(zip(COLUMNS, (one.ids, one.types, starts, ends, spans), strict=True))
 
     table = FeatureFile(rows(), COLUMNS)
     return Examples(len(table), table.__getitem__, table.lengths), {"windows": len(table), "shortened_words": shortened}
@@ -170,12 +219,18 @@ def inside(example: MrcExample, one: SpanWindow) -> list[tuple[int, int]]:
     ]
 
 
+def distrusted(example: MrcExample, one: SpanWindow) -> list[int]:
+    """Words that count in no loss, in words of the window."""
+    counts = (example.trusted or [])[one.window.start : one.window.end]
+    return [word for word, counted in enumerate(counts) if not counted]
+
+
 def collate(batch: Sequence[Features]) -> dict[str, torch.Tensor]:
     return pad(batch, {"starts": IGNORED, "ends": IGNORED, "spans": IGNORED})
 
 
 def predict_answers(
-    model: SpanExtractor, encoder: PieceEncoder, examples: Sequence[MrcExample], settings: Mrc
+    model: SpanExtractor, encoder: PieceEncoder, examples: Sequence[MrcExample], settings: Reads
 ) -> list[set[tuple[int, int]]]:
     """Predicted answers of each question as word spans (end exclusive).
 
@@ -190,6 +245,26 @@ def predict_answers(
                 if one.window.own_start <= start < one.window.own_end:
                     answers[one.example].add((start, end))
     return answers
+
+
+def predict_tags(
+    model: SpanExtractor,
+    encoder: PieceEncoder,
+    sentences: Iterable[Sentence],
+    queries: Mapping[str, str],
+    settings: Reads,
+) -> Iterator[list[str]]:
+    """BIO2 tags of each sentence by the answers to the question of each type, in the order of `queries`.
+
+    Where answers overlap, the first type's stays, and of one type the one that begins first.
+    """
+    for chunk in in_chunks(sentences, ENCODED_TOGETHER):
+        asked = [example for one in chunk for example in ner_to_mrc(Sentence(one.id, one.tokens, []), queries)]
+        answers = predict_answers(model, encoder, asked, settings)
+        for i, one in enumerate(chunk):
+            found = zip(queries, answers[i * len(queries) : (i + 1) * len(queries)], strict=True)
+            spans = (Span(*ends, type_) for type_, group in found for ends in sorted(group))
+            yield first_come(spans, len(one.tokens))
 
 
 def _forward(

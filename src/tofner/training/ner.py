@@ -1,7 +1,8 @@
 """The NER task: token classification by the first piece of each word (Eq. 3-4), training and prediction."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -23,11 +24,17 @@ def tag_examples(
     labels: Sequence[str],
     max_pieces: int,
     overlap_pieces: int,
+    trusted: Sequence[Sequence[bool] | None] | None = None,
 ) -> tuple[Examples, dict[str, int]]:
     """Training features: each word counts once, in the window that owns it, by its first piece.
 
+    Args:
+        trusted: which words of a sentence count in the loss; None for all of one, or of every one. A window in which
+            none does is left out, since the mean loss over no word is no number.
+
     Returns:
-        The examples (`input_ids`, `labels`, both [pieces]), and counts of windows and of shortened words.
+        The examples (`input_ids`, `labels`, both [pieces]), and counts of windows and of shortened words; where some
+        words may be left out, of these and of all words too.
 
     Raises:
         BadData: a tag that `labels` does not have.
@@ -36,21 +43,30 @@ def tag_examples(
     unknown = sorted({tag for sequence in tags for tag in sequence} - set(ids))
     if unknown:
         raise BadData(Problem("training data", f"tags {', '.join(unknown)}", f"one of {', '.join(labels)}"))
-    shortened = 0
+    shortened = words_seen = left_out = 0
 
     def rows() -> Iterator[Features]:
-        nonlocal shortened
-        for chunk in in_chunks(zip(sentences, tags, strict=True), ENCODED_TOGETHER):
-            windows, cut = tag_windows(encoder, [words for words, _ in chunk], max_pieces, overlap_pieces)
+        nonlocal shortened, words_seen, left_out
+        counted: Iterable[Sequence[bool] | None] = repeat(None, len(sentences)) if trusted is None else trusted
+        for chunk in in_chunks(zip(sentences, tags, counted, strict=True), ENCODED_TOGETHER):
+            windows, cut = tag_windows(encoder, [words for words, _, _ in chunk], max_pieces, overlap_pieces)
             shortened += cut
+            words_seen += sum(len(words) for words, _, _ in chunk)
+            left_out += sum(not one for _, _, counts in chunk for one in counts or ())
             for one in windows:
+                _, own, counts = chunk[one.sentence]
                 targets = np.full(one.ids.size, IGNORED, np.int32)
                 for word in range(one.window.own_start, one.window.own_end):
-                    targets[one.first[word - one.window.start]] = ids[chunk[one.sentence][1][word]]
-                yield {"input_ids": one.ids, "labels": targets}
+                    if counts is None or counts[word]:
+                        targets[one.first[word - one.window.start]] = ids[own[word]]
+                if counts is None or (targets != IGNORED).any():
+                    yield {"input_ids": one.ids, "labels": targets}
 
     table = FeatureFile(rows(), ("input_ids", "labels"))
-    return Examples(len(table), table.__getitem__, table.lengths), {"windows": len(table), "shortened_words": shortened}
+    told = {"windows": len(table), "shortened_words": shortened}
+    if trusted is not None:
+        told |= {"words": words_seen, "left_out_words": left_out}
+    return Examples(len(table), table.__getitem__, table.lengths), told
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,13 @@ import numpy as np
 import pytest
 
 from tests import tiny_stages as tiny
-from tests.tiny_stages import TYPES, Chain, Done, corpora
+from tests.tiny_stages import TYPES, Chain, Done, corpora, words_of_target
 from tofner import storage
 from tofner.corpora import conll
 from tofner.corpora.corpus import read_ner, write_ner
 from tofner.corpora.examples import Sentence
 from tofner.training import checkpoint
 from tofner.training.ner import predict_tags
-
-
-def words_of_target() -> list[list[str]]:
-    made = corpora()
-    return [words for name in ("tgt/train", "tgt/dev") for words, _ in made[name]]
 
 
 def pseudo(done: Done) -> list[Sentence]:

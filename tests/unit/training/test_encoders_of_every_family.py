@@ -167,7 +167,7 @@ def test_span_extractor_learns_and_its_heads_travel(tmp_path: Path, span_match: 
     assert losses[-1] < 0.2 * losses[0]
     model.eval()
     assert score_answers(predict_answers(model, encoder, examples, SETTINGS), examples)["f1"] > 0.9
-    save_heads(model, tmp_path)
+    save_heads(model, tmp_path, SETTINGS)
     other = SpanExtractor(checkpoint.load_encoder(folder), span_match)
     load_heads(other, tmp_path)
     assert torch.equal(other.start.weight, model.start.weight)

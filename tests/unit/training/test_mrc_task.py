@@ -1,6 +1,7 @@
 """The MRC task against numpy expressions of Eq. 2 and against transformers' own encoding of pairs."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from transformers import AutoModel, AutoTokenizer, BertConfig
 
 from tests.tiny_encoder import make_encoder, sentences
 from tofner.corpora.examples import MrcExample
+from tofner.errors import BadModel
 from tofner.settings import Mrc
 from tofner.training import checkpoint
 from tofner.training.mrc import (
     SpanExtractor,
     collate,
     inside,
+    load_extractor,
     load_heads,
     predict_answers,
     save_heads,
@@ -252,7 +255,7 @@ def test_heads_have_the_encoders_dropout(tmp_path: Path) -> None:
 @pytest.fixture(params=[False, True], ids=["two heads", "three heads"])
 def saved(request: pytest.FixtureRequest, folder: Path, tmp_path: Path) -> tuple[SpanExtractor, Path]:
     model = extractor(folder, request.param)
-    save_heads(model, tmp_path)
+    save_heads(model, tmp_path, WIDE)
     return model, tmp_path
 
 
@@ -276,3 +279,29 @@ def test_scores_count_exact_spans() -> None:
         "recall": pytest.approx(2 / 3),
     }
     assert score_answers([set(), set(), set()], items)["f1"] == 0.0
+
+
+def test_a_window_without_a_trusted_word_is_left_out(folder: Path) -> None:
+    trusted = ([False] * 6, None, [True] + [False] * 4)
+    items = [replace(item, trusted=words) for item, words in zip(QUESTIONS, trusted, strict=True)]
+    examples, counts = span_examples(checkpoint.piece_encoder(folder), items, WIDE)
+    assert (len(examples), counts["windows"]) == (2, 2)
+    assert (examples[1]["starts"] != IGNORED).sum() == (examples[1]["ends"] != IGNORED).sum() == 2  # pieces of "@x"
+
+
+@pytest.mark.parametrize("span_match", [False, True])
+def test_a_finished_model_answers_as_it_did(folder: Path, tmp_path: Path, span_match: bool) -> None:
+    """From its folder alone, with windows and threshold of its training."""
+    model, encoder = extractor(folder, span_match), checkpoint.piece_encoder(folder)
+    items = [question([word for words, _ in sentences("posts", 5) for word in words])]
+    told = NARROW.model_copy(update={"match_threshold": 0.3})
+    before = predict_answers(model, encoder, items, told)
+    assert before != predict_answers(model, encoder, items, WIDE)
+    checkpoint.save(model.encoder, folder, tmp_path)
+    save_heads(model, tmp_path, told)
+    again, reading = load_extractor(tmp_path, 3)
+    assert (reading.max_pieces, reading.overlap_pieces, reading.match_threshold, reading.batch_size) == (40, 10, 0.3, 3)
+    assert predict_answers(again, encoder, items, reading) == before
+    (tmp_path / "mrc.json").unlink()
+    with pytest.raises(BadModel, match=r"no mrc\.json"):
+        load_extractor(tmp_path, 3)

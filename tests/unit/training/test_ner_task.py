@@ -123,3 +123,11 @@ def test_a_word_is_labelled_and_predicted_in_the_window_that_owns_it(folder: Pat
                 best[word] = last[word]
     assert best != last  # windows disagree where they overlap
     assert predict_tags(model, encoder, [words], LABELS, 24, 10)[0].tags == mended(best)[0]
+
+
+def test_a_window_without_a_trusted_word_is_left_out(folder: Path) -> None:
+    """Its mean loss would be no number."""
+    encoder, trusted = checkpoint.piece_encoder(folder), [[False] * 7, None, [True] + [False] * 6]
+    examples, counts = tag_examples(encoder, [WORDS] * 3, [TAGS] * 3, LABELS, 64, 8, trusted)
+    labels = [(examples[i]["labels"] != IGNORED).sum() for i in range(len(examples))]
+    assert (labels, counts) == ([7, 1], {"windows": 2, "shortened_words": 0, "words": 21, "left_out_words": 13})
