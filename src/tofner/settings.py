@@ -179,6 +179,18 @@ class Export(Strict):
     int8: bool = Field(default=True, description="make an int8 graph too, published if it keeps its F1")
     int8_margin: float = Field(default=0.003, ge=0, description="F1 that int8 may lose on the source dev")
     int8_dev_sentences: int = Field(default=1000, gt=0, description="source dev sentences that decide on int8")
+    priors: Literal["none", "em"] = Field(default="none", description="`em` makes labels as frequent as the target "
+                                          "text has them: their shares are estimated on it by EM (Saerens et al., "
+                                          "2002) and become a bias of the output layer. Scores and the gate's "
+                                          "comparison are then of the corrected tagger. Off in the "
+                                          "paper")  # fmt: skip
+    priors_sentences: int = Field(default=2000, gt=0, description="target sentences to estimate the shares on, drawn "
+                                  "by seed")  # fmt: skip
+
+    @property
+    def corrected_on(self) -> int:
+        """Sentences that priors are estimated on; 0 where they are left as they are."""
+        return self.priors_sentences if self.priors == "em" else 0
 
 
 class Judge(Strict):

@@ -187,6 +187,17 @@ def test_a_second_opinion_comes_from_the_last_mrc_model(make: Make) -> None:
     assert given["round 1: label"] is None
 
 
+def test_scores_with_corrected_priors_read_the_target_text(make: Make) -> None:
+    doubled = make()
+    told = {"iterations": 0, "overrides": ["stages.export.priors=em"]}
+    assert doubled.run(**told).failure == ""
+    (corpora,) = {one["inputs"]["corpora"] for one in doubled.worked if one["stage"] == "export"}
+    scored = [one["inputs"] for one in doubled.worked if one["stage"] == "evaluate"]
+    assert [one.get("corpora") for one in scored] == [corpora, corpora]
+    second = doubled.run(**told)
+    assert (second.failure, doubled.worked, set(second.gpus.values())) == ("", [], {0})
+
+
 def test_more_rounds_go_on_from_what_is_there(make: Make) -> None:
     doubled = make()
     doubled.run(iterations=0)

@@ -127,24 +127,32 @@ class PseudoLabelConfig(StageConfig):
 
 
 class EvaluateConfig(StageConfig):
+    """`priors`: of so many target sentences the class priors are estimated and corrected; of none if 0."""
+
     evaluate: Evaluate
+    priors: int = 0
 
     def reads(self, given: Collection[str]) -> Reads:
-        return {"gold": _files("target_test")}
+        return {"gold": _files("target_test"), "corpora": _files("source_ner", "target_text")}
 
 
 class JudgeConfig(StageConfig):
+    """`priors` as of `EvaluateConfig`."""
+
     judge: Judge
+    priors: int = 0
 
     def reads(self, given: Collection[str]) -> Reads:
-        return {"corpora": _files("source_ner_dev", "target_text"), "gold": _files("target_dev")}
+        corpora = _files("source_ner_dev", "target_text", self.priors > 0 and "source_ner")
+        return {"corpora": corpora, "gold": _files("target_dev")}
 
 
 class ExportConfig(StageConfig):
     export: Export
 
     def reads(self, given: Collection[str]) -> Reads:
-        return {"corpora": _files("target_text", self.export.int8 and "source_ner_dev")}
+        corrected = self.export.corrected_on > 0
+        return {"corpora": _files("target_text", self.export.int8 and "source_ner_dev", corrected and "source_ner")}
 
 
 class ReportConfig(StageConfig):

@@ -1,6 +1,10 @@
-"""Algorithm 1, line 20: predict on the target test and score; runs after every stage that yields a tagger."""
+"""Algorithm 1, line 20: predict on the target test and score; runs after every stage that yields a tagger.
+
+Where the export will correct the tagger's class priors, the corrected tagger is scored; `raw_f1` is that of the other.
+"""
 
 import json
+from typing import Any
 
 from tofner.corpora import conll
 from tofner.corpora.corpus import read_ner
@@ -11,7 +15,8 @@ from tofner.stages.work import Report, Work
 from tofner.training import checkpoint
 from tofner.training.batches import cap
 from tofner.training.fit import prepare_torch
-from tofner.training.ner import predict_tags
+from tofner.training.ner import Tagging, predict_tags
+from tofner.training.priors import correct
 from tofner.words.scores import confusion, score_tags
 from tofner.words.spans import split_tag
 
@@ -25,12 +30,20 @@ def run(config: EvaluateConfig, work: Work) -> Report:
     test = list(cap(read_ner(work.folder("gold") / "target_test.parquet"), settings.max_examples, config.seed))
     words, gold = [s.tokens for s in test], [s.tags or [] for s in test]
     sizes = (about["max_pieces"], about["overlap_pieces"])
-    found = predict_tags(model, checkpoint.piece_encoder(folder), words, labels, *sizes, settings.batch_size)
+
+    def predicted() -> list[Tagging]:
+        return predict_tags(model, checkpoint.piece_encoder(folder), words, labels, *sizes, settings.batch_size)
+
+    found, raw, corrected = predicted(), None, None
+    if config.priors:
+        raw = float(score_tags(gold, [tagging.tags for tagging in found])["micro"]["f1"])
+        corrected = correct(model, folder, labels, sizes, work.folder("corpora"), config.priors, config.seed)
+        found = predicted()
     tags = [tagging.tags for tagging in found]
     scores = score_tags(gold, tags)
     types = [split_tag(label)[1] for label in labels if label.startswith("B-")]
-    predicted = [Sentence(s.id, s.tokens, row) for s, row in zip(test, tags, strict=True)]
-    (work.output / "predicted.conll").write_text(conll.to_text(predicted), encoding="utf-8")
+    tagged = [Sentence(s.id, s.tokens, row) for s, row in zip(test, tags, strict=True)]
+    (work.output / "predicted.conll").write_text(conll.to_text(tagged), encoding="utf-8")
     (work.output / "scores.json").write_text(json.dumps(scores, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     metrics = {name: scores["micro"][name] for name in ("f1", "precision", "recall")}
     metrics |= {"macro_f1": scores["macro"]["f1"], "span_f1": scores["spans"]["f1"]}
@@ -38,9 +51,15 @@ def run(config: EvaluateConfig, work: Work) -> Report:
     counts = {"sentences": len(test), "entities": int(scores["micro"]["support"])}
     counts["orphan_tags"] = sum(tagging.orphans for tagging in found)
     wrong = sentences.wrong(test, tags, [tagging.scores for tagging in found], settings.errors_shown)
-    details = {"scores": scores, "errors": wrong}
+    details: dict[str, Any] = {"scores": scores, "errors": wrong}
     summary = (
         f"F1 {100 * metrics['f1']:.2f}, precision {100 * metrics['precision']:.2f}, "
         f"recall {100 * metrics['recall']:.2f} on {len(test)} sentences"
     )
-    return Report(metrics, counts, confusion(gold, tags, types), details=details, summary=summary)
+    report = Report(metrics, counts, confusion(gold, tags, types), details=details, summary=summary)
+    if corrected is not None and raw is not None:
+        metrics["raw_f1"] = raw
+        details["priors"] = corrected.rows
+        report.summary += f", with class priors corrected; without it F1 {100 * raw:.2f}"
+        report.notes.append("scores are those of taggers whose class priors were corrected on unlabelled target text")
+    return report

@@ -1,7 +1,8 @@
 """The tagger as ONNX for serving, compared with its checkpoint; fails if they disagree.
 
 The result is the published layout but for reports: `model.onnx`, `tokenizer.json`, `labels.json`, `tagger.json`,
-`checkpoint/` for transformers, and `model.int8.onnx` where int8 keeps its F1 on the source dev.
+`checkpoint/` for transformers, and `model.int8.onnx` where int8 keeps its F1 on the source dev. Where class priors are
+corrected, they are so in all of them.
 """
 
 import json
@@ -25,6 +26,7 @@ from tofner.tagging.engine.tagger import Tagger
 from tofner.training import checkpoint
 from tofner.training.batches import cap
 from tofner.training.fit import prepare_torch
+from tofner.training.priors import correct
 from tofner.words.features import TagWindow, tag_windows
 from tofner.words.scores import score_tags
 from tofner.words.spans import Span, spans_to_tags
@@ -35,17 +37,23 @@ def run(config: ExportConfig, work: Work) -> Report:
     prepare_torch(config.seed)
     corpora, folder = work.folder("corpora"), work.folder("model")
     model, labels, about = checkpoint.load_trained_tagger(folder)
+    sizes = (about["max_pieces"], about["overlap_pieces"])
+    shutil.copytree(folder, work.output / CHECKPOINT, ignore=shutil.ignore_patterns(*NOT_CONTENT, INDEX))
+    report = Report()
+    if settings.corrected_on:
+        corrected = correct(model, folder, labels, sizes, corpora, settings.corrected_on, config.seed)
+        checkpoint.save(model, folder, work.output / CHECKPOINT)
+        report.details["priors"] = corrected.rows
+        report.counts |= {"priors_words": corrected.words, "priors_rounds": corrected.rounds}
     path = work.output / ARTIFACTS["fp32"]
     export(model, path, settings.opset)
     text = list(cap(read_text(corpora / "target_text.parquet"), settings.text_sentences, config.seed))
-    sizes = (about["max_pieces"], about["overlap_pieces"])
     windows, _ = tag_windows(checkpoint.piece_encoder(folder), [s.tokens for s in text], *sizes)
     found = check_parity(model, path, windows, settings.tolerance)
     for name in TAGGING:
         shutil.copyfile(folder / name, work.output / name)
-    shutil.copytree(folder, work.output / CHECKPOINT, ignore=shutil.ignore_patterns(*NOT_CONTENT, INDEX))
-    report = Report(metrics={"max_difference": found["max_difference"]})
-    report.counts = {"sentences": len(text), "words": int(found["words"]), "labels": len(labels)}
+    report.metrics["max_difference"] = found["max_difference"]
+    report.counts |= {"sentences": len(text), "words": int(found["words"]), "labels": len(labels)}
     report.counts["onnx_bytes"] = path.stat().st_size
     if settings.int8:
         dev = list(cap(read_ner(corpora / "source_ner_dev.parquet"), settings.int8_dev_sentences, config.seed))

@@ -1,18 +1,21 @@
 """What one tagger finds in the sentences by which the gate compares two: source dev, target dev, target text.
 
-Runs for a new tagger and for the latest published one; the tags of both go to `release`.
+Runs for a new tagger and for the latest published one; the tags of both go to `release`. The new one is judged as it
+will be exported, its class priors corrected where that is asked for; a published one, as it is served.
 """
 
 from pathlib import Path
 
 from tofner.corpora.corpus import read_ner, read_text, write_ner
 from tofner.corpora.examples import Sentence
+from tofner.model.layout import MANIFEST
 from tofner.stages.config import JUDGED, JudgeConfig
 from tofner.stages.work import Report, Work
 from tofner.training import checkpoint
 from tofner.training.batches import cap
 from tofner.training.fit import prepare_torch
 from tofner.training.ner import predict_tags
+from tofner.training.priors import correct
 
 
 def run(config: JudgeConfig, work: Work) -> Report:
@@ -24,6 +27,8 @@ def run(config: JudgeConfig, work: Work) -> Report:
     encoder = checkpoint.piece_encoder(folder)
     sizes = (about["max_pieces"], about["overlap_pieces"])
     corpora = work.folder("corpora")
+    if config.priors and (folder / MANIFEST).is_file():  # a stage's result, not yet exported
+        correct(model, folder, labels, sizes, corpora, config.priors, config.seed)
     text = read_text(corpora / "target_text.parquet")
     sources = (
         list(read_ner(corpora / "source_ner_dev.parquet")),

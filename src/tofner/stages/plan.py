@@ -118,6 +118,7 @@ def plan(
         asked = list(target_queries.items()) if any(one.trust == "agree" for one in readers) else []
         return c.PseudoLabelConfig(pseudo_label=stages.pseudo_label, queries=asked, **common("pseudo_label"))
 
+    corrected_on = stages.export.corrected_on  # what is exported is what is scored
     configs: dict[str, c.StageConfig] = {
         "prepare": c.PrepareConfig(
             source_ner=given.source_ner,
@@ -155,8 +156,8 @@ def plan(
             training=stages.loop_mrc, source_queries=source_queries, target_queries=target_queries, **common("mrc")
         ),
         "loop_ner": c.PseudoNerConfig(training=stages.loop_ner, labels=settings.labels, **common("ner")),
-        "evaluate": c.EvaluateConfig(evaluate=stages.evaluate, **common("evaluate")),
-        "judge": c.JudgeConfig(judge=stages.judge, **common("judge")),
+        "evaluate": c.EvaluateConfig(evaluate=stages.evaluate, priors=corrected_on, **common("evaluate")),
+        "judge": c.JudgeConfig(judge=stages.judge, priors=corrected_on, **common("judge")),
         "export": c.ExportConfig(export=stages.export, **common("export")),
         "report": c.ReportConfig(run=run, transductive=settings.transductive, **common("report")),
         "publish": c.PublishConfig(model_name=name, **common("publish")),

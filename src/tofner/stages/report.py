@@ -57,7 +57,7 @@ def run(config: ReportConfig, work: Work) -> Report:
         "seconds": round(sum(row["seconds"] for row in times), 1),
         "export": {name: export[2]["details"].get(name) for name in ("sizes", "int8")},
         "parity": export[2]["metrics"],
-        "notes": list(dict.fromkeys(note for _, _, report in history for note in report["notes"])),
+        "notes": list(dict.fromkeys(note for _, _, report in [*history, *scores] for note in report["notes"])),
         "code": config.code,
         "libraries": history[-1][1]["libraries"],
         "python": history[-1][1]["python"],

@@ -177,6 +177,8 @@ def _given(planned: Plan, step: Step, inputs: dict[str, str]) -> dict[str, str]:
         given["data"] = planned.data
     if step.stage in ("mlm", "mrc", "ner", "pseudo_label", "export"):
         given["corpora"] = place_of(planned, "prepare")
+    if step.stage == "evaluate" and json.loads(planned.settings["evaluate"])["priors"]:
+        given["corpora"] = place_of(planned, "prepare")
     if step.name == "line 2: mlm":
         given["model"] = planned.encoder
     if step.stage == "pseudo_label" and not step.off and json.loads(planned.settings[step.task])["queries"]:
@@ -239,9 +241,10 @@ def done(planned: Plan) -> dict[str, str]:
     gold = place_of(planned, "gold")
     if storage.folder_index(gold) is None:
         return found
+    evaluate = find(planned, "evaluate")
     scores = [
-        locate("evaluate", planned.store, planned.settings["evaluate"], {"gold": gold, "model": tagger})[2]
-        for tagger in taggers(planned, model)
+        locate("evaluate", planned.store, planned.settings["evaluate"], _given(planned, evaluate, told))[2]
+        for told in ({"gold": gold, "model": tagger} for tagger in taggers(planned, model))
     ]
     if all(storage.folder_index(uri) is not None for uri in scores):
         found["evaluate"] = " ".join(scores)

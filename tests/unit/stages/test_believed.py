@@ -80,7 +80,7 @@ def test_the_share_that_is_doubted_is_told(labels: Done) -> None:
 
 def test_the_tagger_learns_from_words_that_both_believe(chain: Chain, labels: Done) -> None:
     inputs = {"corpora": chain.prepare.uri, "model": chain.ner.uri, "pseudo": labels.uri, "head": chain.ner.uri}
-    trusting, every = (chain.do("pseudo_ner", overrides, **inputs) for overrides in (AGREE, ()))
+    trusting, every = chain.do("pseudo_ner", AGREE, **inputs), chain.pseudo_ner
     words, out = sum(map(len, doubted(labels))), sum(map(sum, doubted(labels)))
     counted = [sum(int((row["labels"] != IGNORED).sum()) for row in one.began.examples) for one in (every, trusting)]
     assert counted == [words, words - out]
@@ -101,7 +101,7 @@ def test_the_tagger_learns_from_words_that_both_believe(chain: Chain, labels: Do
 
 def test_the_mrc_model_learns_from_words_that_both_believe(chain: Chain, labels: Done) -> None:
     inputs = {"corpora": chain.prepare.uri, "model": chain.pseudo_ner.uri, "pseudo": labels.uri, "head": chain.mrc.uri}
-    trusting, every = (chain.do("loop_mrc", overrides, **inputs) for overrides in (AGREE, ()))
+    trusting, every = chain.do("loop_mrc", AGREE, **inputs), chain.loop_mrc
     tokenizer = AutoTokenizer.from_pretrained(chain.mrc.folder)
     plain = {tuple(row["input_ids"].tolist()): row for row in every.began.examples}
     rows = {tuple(row["input_ids"].tolist()): row for row in trusting.began.examples}

@@ -104,6 +104,15 @@ def _confusion(confusion: dict[str, Any]) -> list[str]:
     return table([["found", *confusion["labels"]], *rows])
 
 
+def _priors(rows: list[dict[str, Any]]) -> list[str]:
+    """Shares in percent."""
+    told = [["label", "source %", "target %", "bias"]]
+    for row in rows:
+        shares = [f"{100 * row[name]:.3f}".rjust(8) for name in ("source", "target")]
+        told.append([row["label"], *shares, f"{row['bias']:.3f}".rjust(6)])
+    return table(told)
+
+
 def _sizes(sizes: dict[str, int]) -> list[str]:
     return table([["file", "bytes"], *sorted(sizes.items())])
 
@@ -114,6 +123,7 @@ PARTS: dict[str, Callable[[Any], list[str]]] = {
     "overlaps": _overlaps,
     "training": _training,
     "scores": _scores,
+    "priors": _priors,
     "sizes": _sizes,
     "int8": lambda decision: [decision],
 }
