@@ -120,8 +120,8 @@ def tag(
     ] = Format.auto,
     precision: Annotated[Precision, typer.Option(help="Which graph of the model.")] = Precision.fp32,
     worker: Annotated[str | None, typer.Option(help="I/N: this is worker I of N. Else JOB_COMPLETION_INDEX.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU cores; else as many as the pod may use.")] = None,
-    processes: Annotated[int, typer.Option(help="Processes that share this worker's shards and threads.")] = 1,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU cores; else as many as the pod may use.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that share this worker's shards and threads.")] = 1,
     max_bad: Annotated[str, typer.Option(help="Bad records that may be: a number, or a share such as 1%.")] = "1%",
     cache: Annotated[str | None, typer.Option(help="Folder for fetched models.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
@@ -163,10 +163,12 @@ def tag(
 def serve(
     model: Annotated[str, typer.Option(help="Published model: a version folder, or the model's root for its latest.")],
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 in a container.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8080,
     precision: Annotated[Precision, typer.Option(help="Which graph of the model.")] = Precision.fp32,
-    threads: Annotated[int | None, typer.Option(help="CPU cores; else as many as the pod may use.")] = None,
-    timeout_s: Annotated[float, typer.Option(help="Longest wait of a request, in seconds.")] = 30.0,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU cores; else as many as the pod may use.")] = None,
+    timeout_s: Annotated[float, typer.Option(min=0.001, help="From a request to its answer, in seconds.")] = 30.0,
+    wait_s: Annotated[float, typer.Option(min=0, help="Longest wait for others; past it, 503 at once.")] = 5.0,
+    drain_s: Annotated[float, typer.Option(min=0, help="Between SIGTERM, when /ready says no, and the end.")] = 0.0,
 ) -> None:
     """Tag over HTTP with the engine of `tag`: JSON in and out, health, readiness and metrics (docs/tagging.md)."""
     from tofner.tagging import Tagger
@@ -175,7 +177,7 @@ def serve(
     before = signal.signal(signal.SIGTERM, _end_for_now)  # while the model is fetched
     tagger = Tagger.load(model, precision=precision.value, threads=threads)
     signal.signal(signal.SIGTERM, before)  # the server has its own, and ends well
-    service.serve(tagger, host, port, service.Limits(timeout_s=timeout_s))
+    service.serve(tagger, host, port, service.Limits(timeout_s=timeout_s, wait_s=wait_s, drain_s=drain_s))
 
 
 @app.command()

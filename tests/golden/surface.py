@@ -218,7 +218,7 @@ def shape(value: Any) -> Any:
 
 def service() -> dict[str, Any]:
     """Routes and limits of `tofner serve`."""
-    app = serve.create_app(None)  # type: ignore[arg-type]
+    app = serve.create_app(serve.Service(None, serve.Limits()))  # type: ignore[arg-type]
     routes = {route.path: sorted(route.methods - {"HEAD"}) for route in app.routes}  # type: ignore[attr-defined]
     return {"routes": routes, "limits": {one.name: one.default for one in fields(serve.Limits)}}
 

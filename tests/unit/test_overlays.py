@@ -13,6 +13,7 @@ import pytest
 
 from tests.kustomize import K8S, WHOLE, Document, documents, every_pod, kustomize, one, pods, rendered, template
 from tests.unit.test_pod_security import amount
+from tofner.tagging import serve, server
 
 each_folder = pytest.mark.parametrize("folder", WHOLE)
 each_pod = pytest.mark.parametrize(("folder", "key"), every_pod(), ids=lambda value: value)
@@ -246,9 +247,10 @@ def test_ports_of_service_container_and_command_are_one() -> None:
 def test_a_pod_is_given_the_time_that_draining_takes() -> None:
     pod = pods("serving")["Deployment/tofner-serve"]["spec"]
     program, seconds = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
-    source = (K8S.parent / "src/tofner/tagging/serve.py").read_text(encoding="utf-8")
-    (graceful,) = re.findall(r"timeout_graceful_shutdown=(\d+)", source)
+    service = serve.Service(None, serve.Limits())  # type: ignore[arg-type]
+    graceful = server.configured(serve.create_app(service), service).timeout_graceful_shutdown
     assert program == "sleep"
+    assert graceful > service.limits.timeout_s
     assert int(seconds) + int(graceful) < pod["terminationGracePeriodSeconds"]
 
 

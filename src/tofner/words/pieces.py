@@ -32,6 +32,14 @@ class Pieces:
         return np.diff(self.starts)
 
 
+def joined(parts: Sequence[Pieces]) -> Pieces:
+    """Pieces of a sentence from those of its parts, in order: words are encoded one by one, so nothing is lost."""
+    before = np.cumsum([0, *(part.ids.size for part in parts)])
+    starts = [part.starts[:-1] + base for part, base in zip(parts, before, strict=False)]
+    ids = np.concatenate([part.ids for part in parts])
+    return Pieces(ids, np.concatenate([*starts, before[-1:]]).astype(np.int32), sum(part.cut_words for part in parts))
+
+
 class PieceEncoder:
     """Encodes sentences of words; knows which special tokens the encoder wants around one and two segments.
 

@@ -23,14 +23,14 @@ from tofner.tagging.engine.runner import Runner, quiet_tokenizers
 from tofner.tagging.engine.texts import Entity, Source, Words, to_entities, to_words
 from tofner.tagging.engine.threads import usable_cores
 from tofner.words.features import cut_windows
-from tofner.words.pieces import PieceEncoder
+from tofner.words.pieces import PieceEncoder, Pieces
 from tofner.words.scores import best_tags, label_names
 
 BATCH_PIECES = 512  # of one run of the network; more no longer helps, and leaves the cache
 BUFFER_PIECES = 32_768  # windows of so many pieces are sorted together, while those before them are computed
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Prepared:
     """A group of inputs, cut into windows.
 
@@ -60,7 +60,7 @@ class Prepared:
         return int(self.lengths.sum())
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Tagged:
     """What a group came to: for each input its words, BIO2 tags and their probabilities; and counts."""
 
@@ -158,8 +158,15 @@ class Tagger:
 
     def prepare(self, inputs: Sequence[Words]) -> Prepared:
         """Pieces and windows of a group of inputs. Equal windows are joined: they are computed once."""
+        return self.cut(inputs, self.encode(inputs))
+
+    def encode(self, inputs: Sequence[Words]) -> list[Pieces]:
+        """Pieces of each input."""
         with self._encode_lock:
-            encoded = self.encoder.encode([words.words for words in inputs], self.window_pieces)
+            return self.encoder.encode([words.words for words in inputs], self.window_pieces)
+
+    def cut(self, inputs: Sequence[Words], encoded: Sequence[Pieces]) -> Prepared:
+        """Windows of a group of inputs, from what `encode` made of them."""
         sizes = [len(words.words) for words in inputs]
         first_word = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         seen: dict[tuple[bytes, bytes], int] = {}
@@ -186,10 +193,14 @@ class Tagger:
 
     def start(self, prepared: Prepared) -> "tuple[Prepared, list[Future[Answer]]]":
         """Hand a group's batches to the network's threads; `finish` waits for them."""
-        batches = plan_batches(prepared.lengths, self.batch_pieces)
-        return prepared, [self._pool.submit(self._run, prepared, batch) for batch in batches]
+        return prepared, [self._pool.submit(self.run, prepared, batch) for batch in self.batches(prepared)]
 
-    def _run(self, prepared: Prepared, batch: np.ndarray) -> "Answer":
+    def batches(self, prepared: Prepared) -> list[np.ndarray]:
+        """Which windows of a group run together."""
+        return list(plan_batches(prepared.lengths, self.batch_pieces))
+
+    def run(self, prepared: Prepared, batch: np.ndarray) -> "Answer":
+        """What the network says of one batch."""
         ids = np.stack([prepared.windows[i] for i in batch.tolist()]).astype(np.int64)
         wanted = np.zeros(ids.shape, bool)
         for row, i in enumerate(batch.tolist()):
@@ -199,11 +210,14 @@ class Tagger:
 
     def finish(self, prepared: Prepared, futures: "list[Future[Answer]]") -> Tagged:
         """Collect the answers and put them back in input order."""
+        return self.collect(prepared, (future.result() for future in futures))
+
+    def collect(self, prepared: Prepared, answers: "Iterable[Answer]") -> Tagged:
+        """The answers of all batches, in any order, put back in input order."""
         total = int(prepared.first_word[-1])
         tag_ids = np.zeros(total, np.int16)
         probabilities = np.zeros(total, np.float64)
-        for future in futures:
-            answer = future.result()
+        for answer in answers:
             at = 0
             for i in answer.batch.tolist():
                 size = prepared.owned[i].size
@@ -233,7 +247,7 @@ class Tagger:
         self.close()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Answer:
     """What one batch came to: tag ids and probabilities of its owned words, window after window."""
 

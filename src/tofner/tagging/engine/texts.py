@@ -30,9 +30,12 @@ class Entity:
         return {first: self.start, last: self.end, "label": self.label, "score": self.score, "text": self.text}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Words:
-    """The words of one input, and for a text their character offsets, int32 [words, 2]."""
+    """The words of one input, and for a text their character offsets, int32 [words, 2].
+
+    Compared by identity: a generated comparison would ask arrays for one truth value.
+    """
 
     words: list[str]
     text: str | None
