@@ -177,9 +177,9 @@ def load_cluster(profile: str, overrides: Sequence[str], **given: Any) -> Cluste
     return load_settings(Cluster, profile, PROFILES, overrides, given)
 
 
-def laptop(iterations: int) -> Cluster:
-    """For `kfp.local`, which starts plain processes and asks its cache first: its keys hold the plan's address, which
-    names every setting, file and line of code that a result depends on."""
+def laptop(iterations: int, revision: str = "local") -> Cluster:
+    """For `kfp.local`, which asks its cache first: its keys hold the plan's address, which names every setting, file
+    and line of code that a result depends on. `revision` is the digest of the image that tasks run in, if they do."""
     encoder, secret = Encoder(gpus=0), Secret(name="")
     more: dict[str, Any] = {"run_id": "", "cache": True, "config_map": ""}
-    return Cluster(revision="local", max_iterations=iterations, encoder=encoder, secret=secret, **more)
+    return Cluster(revision=revision, max_iterations=iterations, encoder=encoder, secret=secret, **more)

@@ -3,12 +3,14 @@
 KFP is imported when a command is called, not before, so that `tofner tag` starts fast and without it.
 """
 
+import contextlib
 import json
 import shlex
 from datetime import UTC, datetime
+from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,8 +18,19 @@ from rich.table import Table
 
 from tofner import storage
 
+if TYPE_CHECKING:
+    from tofner_kubeflow.pipelines.containers import Containers
+
 ITERATIONS = 1  # the paper: "we perform continual learning for one iteration and achieve the best performance"
 SEED = 2019  # the paper's, after AdaptaBERT
+MEMORY = "8g"  # BERT-base with its optimiser is 2 GiB, batches and corpora come on top
+
+
+class Runner(StrEnum):
+    """What `run` starts tasks as."""
+
+    subprocess = "subprocess"
+    docker = "docker"
 
 
 def run(
@@ -30,11 +43,22 @@ def run(
     work: Annotated[Path, typer.Option(help="Folder for store, caches, logs and results.")] = Path(".tofner"),
     store: Annotated[str, typer.Option(help="s3:// prefix for all results; else one is served from WORK/store.")] = "",
     model_name: Annotated[str, typer.Option(help="Name to publish under; tofner-PRESET when not given.")] = "",
+    runner: Annotated[Runner, typer.Option(help="Tasks as processes, or in containers as on a cluster.")] = (
+        Runner.subprocess
+    ),
+    image: Annotated[str, typer.Option(help="docker: the trainer's image; the newest one here when not given.")] = "",
+    tagger_image: Annotated[
+        str, typer.Option(help="docker: the tagger's image; that of the trainer's tag when not given.")
+    ] = "",
+    memory: Annotated[str, typer.Option(help="docker: what a container may take at most.")] = MEMORY,
 ) -> None:
     """Train, score, export and publish a tagger on this machine, with the graph that Kubeflow runs.
 
     Settings and data are checked first: wrong input ends with 2 before anything is trained. What an earlier run with
     the same settings, data and code made is used again, also after a crash.
+
+    With --runner docker each task runs in a container of the trainer's image, as tightly held as a cluster's pods, and
+    the tagger in its own; folders given as data and encoder are put in the store first (docs/deploy.md).
 
     Example: tofner run --preset wnut16 --data DATA --encoder ./encoder --set stages.ner.epochs=1
     """
@@ -50,7 +74,13 @@ def run(
     work = work.expanduser().resolve()
     preset = storage.absolute(preset) if preset.endswith((".yaml", ".yml")) else preset
     settings = load_preset(preset, set_)
-    with workbench.object_store(store, work) as kept:
+    with contextlib.ExitStack() as around:
+        containers = None
+        if runner is Runner.docker:
+            from tofner_kubeflow.pipelines.containers import Containers
+
+            containers = around.enter_context(Containers(work, image, tagger_image, memory))
+        kept = around.enter_context(workbench.object_store(store, work))
         arguments: dict[str, Any] = {
             "preset": preset,
             "data": workbench.data_root(preset, data, kept, work),
@@ -61,16 +91,22 @@ def run(
             "overrides": list(set_),
             "model_name": model_name,
         }
+        if containers:
+            arguments |= workbench.seen_by_all(arguments, settings, containers.shared)
         plan(**arguments)  # the graph's first task does this too; here it stops bad input before a process is started
+        cluster = laptop(iterations)
+        if containers:
+            containers.probe()
+            cluster = laptop(iterations, containers.trainer.id)
         try:
-            finished = run_graph(compile_tof(work / "tof.yaml", laptop(iterations)), arguments, work)
+            finished = run_graph(compile_tof(work / "tof.yaml", cluster), arguments, work, containers)
         except StageBroke as error:
             typer.echo(f"tofner: {error}", err=True)
             raise typer.Exit(1) from error
         published, report = finished.outputs["model"], finished.outputs["report"]
         rows = json.loads(storage.read_bytes(storage.join(report, "run.json")))["rows"]
         console.print(table(rows, started))
-        tagged = _tag(published, workbench.text_to_tag(settings, arguments["data"], kept), kept)
+        tagged = _tag(published, workbench.text_to_tag(settings, arguments["data"], kept), kept, containers)
         out = work / "out"
         for name, uri in {"model": published, "report": report, "tags": tagged}.items():
             workbench.mirror(uri, out / name, indexed=uri != tagged)
@@ -98,12 +134,15 @@ def table(rows: list[dict[str, Any]], started: datetime) -> Table:
     return shown
 
 
-def _tag(model: str, text: str, store: str) -> str:
+def _tag(model: str, text: str, store: str, containers: "Containers | None") -> str:
     """Tags a file of the bucket with the published model; returns where the results are."""
     from tofner.tagging import JobSettings, tag_job
 
     output = storage.join(store, "tags", model.rstrip("/").rpartition("/")[2])
-    tag_job(model, text, output, JobSettings())
+    if containers:
+        containers.tag(model, text, output)
+    else:
+        tag_job(model, text, output, JobSettings())
     return output
 
 

@@ -1,7 +1,9 @@
-"""Runs the compiled graph on this machine: the same YAML, its tasks as plain processes, cached between runs.
+"""Runs the compiled graph on this machine: the same YAML, its tasks as plain processes or in containers, cached between
+runs.
 
 `kfp.local` keys its cache on component, image, command and arguments, all of which are strings here. The address of the
-plan is one of them and names settings, code and data by digest, so whatever changes a result changes the key.
+plan is one of them and names settings, code and data by digest, so whatever changes a result changes the key. In
+containers the image is named by its digest, which is in the key as well.
 """
 
 import contextlib
@@ -15,17 +17,20 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from kfp import components, local
 from kfp.local import subprocess_task_handler
 
 from tofner import storage
-from tofner.errors import BadInput, PassingFault
+from tofner.errors import BadInput, PassingFault, TofnerError
 from tofner.stages import CACHE
 from tofner_kubeflow.components.stage import START
 from tofner_kubeflow.pipelines.relay import Relay
+
+if TYPE_CHECKING:
+    from tofner_kubeflow.pipelines.containers import Containers
 
 ERROR_FILE = "TOFNER_ERROR_FILE"  # where a stage writes its exit code and message; see tofner.stages.runtime
 
@@ -42,8 +47,10 @@ class StageBroke(Exception):
     """A stage failed in a way that is none of tofner's own errors; its trace is on the screen and in the log."""
 
 
-def run_graph(compiled: Path, arguments: Mapping[str, Any], work: Path) -> Finished:
-    """Run a compiled graph in `work` (caches, task folders, logs).
+def run_graph(
+    compiled: Path, arguments: Mapping[str, Any], work: Path, containers: "Containers | None" = None
+) -> Finished:
+    """Run a compiled graph in `work` (caches, task folders, logs), its tasks in `containers` if these are given.
 
     Raises:
         BadInput, PassingFault: a stage ended so; the message is the stage's.
@@ -52,18 +59,22 @@ def run_graph(compiled: Path, arguments: Mapping[str, Any], work: Path) -> Finis
     logs = work / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     log_path = logs / f"run-{time.strftime('%Y%m%d-%H%M%S')}.log"
-    error_file = logs / "error.json"
+    tasks = containers.shared if containers else work / "tasks"
+    tasks.mkdir(exist_ok=True)
+    error_file = tasks / "error.json"
     error_file.unlink(missing_ok=True)
     cache = work / "cache"
     forget_lost(cache)
     names = task_names(compiled)
     outputs: dict[str, Any] = {}
-    with log_path.open("w", encoding="utf-8") as log, _environment(ERROR_FILE, str(error_file)), _fetched_once(work):
+    with log_path.open("w", encoding="utf-8") as log, _environment(ERROR_FILE, str(error_file)), _fetched_once(tasks):
         relay = Relay(sys.stdout, log, names)
-        with _arguments_as_given(), _taming(relay), contextlib.redirect_stdout(relay):
+        runs = containers.runner() if containers else _processes()
+        with runs as runner, _taming(relay), contextlib.redirect_stdout(relay):
             local.init(
-                local.SubprocessRunner(use_venv=False),
-                pipeline_root=str(work / "tasks"),
+                runner,
+                pipeline_root=str(tasks),
+                workspace_root=str(_workspace(work)),
                 enable_caching=True,
                 cache_root=str(cache),
             )
@@ -71,7 +82,8 @@ def run_graph(compiled: Path, arguments: Mapping[str, Any], work: Path) -> Finis
             try:
                 outputs = graph(**arguments).outputs
             except Exception as error:
-                raise _explain(error, error_file, relay, log_path) from error
+                fault = containers.fault if containers else None
+                raise _explain(error, error_file, fault, relay, log_path) from error
     missing = [name for name, value in outputs.items() if not value]
     if missing or not outputs:
         raise StageBroke(f"the graph ended without {', '.join(missing) or 'outputs'}; its log is {log_path}")
@@ -109,14 +121,16 @@ def forget_lost(cache: Path) -> int:
     return lost
 
 
-def _explain(error: Exception, error_file: Path, relay: Relay, log_path: Path) -> Exception:
-    """What a failed run means for the exit code: the stage's own words, else how its process ended."""
+def _explain(error: Exception, error_file: Path, fault: TofnerError | None, relay: Relay, log_path: Path) -> Exception:
+    """What a failed run means for the exit code: the stage's own words, else how its process or container ended."""
     task = relay.failed or relay.task or "the graph"
     if error_file.is_file():
         said = json.loads(error_file.read_text(encoding="utf-8"))
         kinds = {BadInput.exit_code: BadInput, PassingFault.exit_code: PassingFault}
         kind = kinds.get(said["exit_code"], StageBroke)
         return kind(f"{task}: {said['message']}")
+    if fault:
+        return type(fault)(f"{task}: {fault}; the log is {log_path}")
     if relay.failed and not relay.trace:
         return PassingFault(
             f"{task}: its process was ended from outside (no memory left?); the same command goes on from here; "
@@ -125,10 +139,17 @@ def _explain(error: Exception, error_file: Path, relay: Relay, log_path: Path) -
     return StageBroke(f"{task}: {error}; the log is {log_path}")
 
 
+def _workspace(work: Path) -> Path:
+    """A folder that KFP shares among tasks and then removes; ours leave it alone. Untold, it takes one in /tmp."""
+    folder = work / "workspace"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @contextlib.contextmanager
-def _fetched_once(work: Path) -> Iterator[None]:
+def _fetched_once(tasks: Path) -> Iterator[None]:
     """One cache for what the stages' processes fetch from the store; it goes with the run."""
-    folder = work / "fetched"
+    folder = tasks / "fetched"
     try:
         with _environment(CACHE, str(folder.resolve())):
             yield
@@ -151,10 +172,10 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _arguments_as_given() -> Iterator[None]:
-    """Keeps `kfp.local` from writing this interpreter's path over every `python3` in a task's arguments.
+def _processes() -> Iterator[local.SubprocessRunner]:
+    """KFP's runner of processes, kept from writing this interpreter's path over every `python3` in a task's arguments.
 
-    It means the start of its command, but an encoder below `lib/python3.11/` would be looked for in a wrong place.
+    KFP means the start of its command, but an encoder below `lib/python3.11/` would be looked for in a wrong place.
     """
     original = subprocess_task_handler.replace_python_executable
 
@@ -165,7 +186,7 @@ def _arguments_as_given() -> Iterator[None]:
 
     subprocess_task_handler.replace_python_executable = in_the_program_only
     try:
-        yield
+        yield local.SubprocessRunner(use_venv=False)
     finally:
         subprocess_task_handler.replace_python_executable = original
 

@@ -5,8 +5,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from tofner import storage
 from tofner.corpora.data_root import locate
@@ -51,9 +52,39 @@ def data_root(preset: str, data: str, store: str, work: Path) -> str:
     if folder.exists():
         shutil.rmtree(folder)
     write_sample(folder)
-    uri = storage.join(store, "data", f"{SAMPLE}-{storage.digest(str(folder))[:12]}")
-    storage.store_folder(folder, uri)
+    return in_store(str(folder), "data", store)
+
+
+def in_store(folder: str, kind: str, store: str) -> str:
+    """The address of a folder's copy in the store, named by its content; what lies in a bucket is not copied."""
+    if storage.is_s3(folder):
+        return folder
+    uri = storage.join(store, kind, f"{Path(folder).name}-{storage.digest(folder)[:12]}")
+    storage.store_folder(Path(folder), uri)
     return uri
+
+
+def seen_by_all(arguments: Mapping[str, Any], settings: Settings, shared: Path) -> dict[str, str]:
+    """What to change in the arguments for tasks that see nothing of this machine but the folder `shared`: data and
+    encoder go to the store, as they would for a cluster, a preset of one's own to the folder.
+
+    Raises:
+        BadSettings: the store is a folder of this machine.
+    """
+    store = arguments["store"]
+    if not storage.is_s3(store):
+        fix = "containers see no folder of this machine; without --store a bucket is served"
+        raise BadSettings(Problem("--store", store, "an s3:// prefix", fix))
+    changed = {"data": in_store(arguments["data"], "data", store)}
+    encoder = arguments["encoder"] or settings.encoder
+    if storage.is_s3(encoder) or Path(encoder).is_dir():
+        changed["encoder"] = in_store(encoder, "encoders", store)
+    if Path(arguments["preset"]).is_file():
+        own = shared / Path(arguments["preset"]).name
+        shutil.copyfile(arguments["preset"], own)
+        own.chmod(0o644)
+        changed["preset"] = str(own)
+    return changed
 
 
 def text_to_tag(settings: Settings, data: str, store: str) -> str:

@@ -31,6 +31,7 @@ EXTRA_OF = {
     "safetensors": "train",
     "torch": "train",
     "transformers": "train",
+    "docker": "pipeline",
     "kfp": "pipeline",
     "prometheus_client": "serve",
     "starlette": "serve",

