@@ -195,10 +195,17 @@ def place_of(planned: Plan, stage: str) -> str:
 
 
 def _nearest(planned: Plan, uri: str, stage: str) -> list[str]:
-    """The results of a stage from `uri` back along the models that each was trained from, nearest first."""
+    """The results of a stage from `uri` back along the models that each was trained from, nearest first.
+
+    They may have been made with the same encoder at another address, which may be gone: what no stage of the chain has
+    made ends it as well.
+    """
     found = []
     while uri and uri != planned.encoder:
-        manifest = read_json(storage.join(uri, MANIFEST))
+        index = storage.folder_index(uri)
+        manifest = read_json(storage.join(uri, MANIFEST)) if index is not None and MANIFEST in index.files else {}
+        if manifest.get("stage") not in ("mlm", "mrc", "ner"):
+            break
         if manifest["stage"] == stage:
             found.append(uri)
         uri = manifest["inputs"].get("model", "")
