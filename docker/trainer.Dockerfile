@@ -12,7 +12,7 @@ COPY docker/requirements.py pyproject.toml constraints.txt ./
 # behind the + of its version: cpu, cu130, rocm7.0.
 ARG TORCH_BUILD=cuda
 RUN python3 requirements.py "torch=${TORCH_BUILD}" > torch.txt \
- && python3 requirements.py train pipeline > requirements.txt
+ && python3 requirements.py train pipeline registry > requirements.txt
 
 FROM ${BASE} AS libraries
 WORKDIR /build

@@ -14,6 +14,7 @@ from kfp import dsl, kubernetes
 from pydantic import Field
 
 from tofner.presets.load import load_settings
+from tofner.release.registry import ADDRESS
 from tofner.settings import Strict
 from tofner_kubeflow.components.images import TAGGER, TRAINER, pinned
 
@@ -98,6 +99,8 @@ class Cluster(Strict):
     run_as_user: int | None = Field(default=None, ge=1, description="user of the containers; the images' own is 10001")
     retries: int = Field(default=0, ge=0, description="further tries of a task that runs the encoder; a stock Kubeflow "
                          "tries deleted pods by itself, and nothing else in any case")  # fmt: skip
+    model_registry: str = Field(default="", description="address of Kubeflow's model registry, where published models "
+                                "are entered; empty for none")  # fmt: skip
     run_id: str = Field(default=dsl.PIPELINE_JOB_ID_PLACEHOLDER, description="names a run's records; empty keeps none")
     cache: bool = Field(default=False, description="the orchestrator's own cache; the store knows what is done, "
                         "and Kubeflow's costs correctness")  # fmt: skip
@@ -105,6 +108,10 @@ class Cluster(Strict):
     def on_cpu(self, task: Any, name: str) -> Any:
         """Places a light task; returns it."""
         return self._place(task, name, self.light)
+
+    def publishing(self, task: Any) -> Any:
+        """Tells a task that publishes where the model registry is, if there is one; returns it."""
+        return task.set_env_variable(ADDRESS, self.model_registry) if self.model_registry else task
 
     def on_gpu(self, task: Any, name: str, gpus: Any) -> Any:
         """Places a task that runs the encoder over a corpus; returns it. `gpus`: an output of the task before it."""

@@ -144,6 +144,7 @@ def make(cluster: Cluster) -> Any:
         onnx = cpu(export, "line 21: export", run=run, model=model(h)).output
         told = cpu(report, "report", run=run, model=model(h), export=onnx, scores=scores.outputs["Output"])
         made = cpu(publish, "publish", run=run, model=model(h), export=onnx, report=told.outputs["Output"])
+        cluster.publishing(made)
         return Finished(made.outputs["Output"], told.outputs["Output"])
 
     for name, values in choices(most).items():

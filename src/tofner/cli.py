@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from tofner.errors import PassingFault, TofnerError
+from tofner.errors import BadInput, PassingFault, Problem, TofnerError
 
 # Extra of pyproject.toml by what an `import` names.
 EXTRA_OF = {
@@ -33,6 +33,7 @@ EXTRA_OF = {
     "transformers": "train",
     "docker": "pipeline",
     "kfp": "pipeline",
+    "model_registry": "registry",
     "prometheus_client": "serve",
     "starlette": "serve",
     "uvicorn": "serve",
@@ -282,6 +283,30 @@ def rollback(root: Root, why: Why = "") -> None:
     from tofner.model import versions
 
     typer.echo(f"{root}: the latest is {versions.rollback(root, why=why, by=_user())}")
+
+
+@models.command()
+def register(
+    root: Root,
+    version: Annotated[str, typer.Argument(help="The version to register.")],
+    registry: Annotated[
+        str, typer.Option(help="Address of the registry's REST service.", envvar="TOFNER_MODEL_REGISTRY")
+    ],
+) -> None:
+    """Enter a stored version in Kubeflow's model registry, under the model's name and with its address.
+
+    Runs do this themselves where a registry is configured; a version that is there already is left as it is.
+    """
+    from tofner.model import versions
+    from tofner.release.registry import register
+
+    (found,) = versions.find(root)
+    one = next((one for one in found.versions if one.version == version and one.whole), None)
+    if one is None:
+        raise BadInput(Problem(root, f"no whole version {version}", "one of them", "see tofner models list"))
+    model = {"name": found.name, "version": version, "uri": one.uri, "f1": one.f1, "encoder": one.encoder}
+    new = register(registry, model)
+    typer.echo(f"{found.name} {version}: {'registered' if new else 'registered already'} at {registry}")
 
 
 def _user() -> str:

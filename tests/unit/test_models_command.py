@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.registry_server import RegistryServer
 from tests.tiny_tagger import publish_tiny
 from tests.unit.test_dependencies import light
 from tofner import cli, storage
+from tofner.errors import BadInput
 
 
 @pytest.fixture
@@ -101,3 +103,17 @@ def test_it_needs_no_extra(store: str) -> None:
     for arguments in (("promote", root, "v1"), ("list", root)):
         done = light("-", "models", *arguments)
         assert done.returncode == 0, done.stderr
+
+
+def test_a_version_is_registered_by_hand(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOFNER_MODEL_REGISTRY", raising=False)
+    root = f"{store}/models/tiny"
+    with RegistryServer() as server:
+        shown = invoke("register", root, "v2", "--registry", server.endpoint)
+        assert shown.stdout == f"tiny v2: registered at {server.endpoint}\n"
+        again = invoke("register", root, "v2", "--registry", server.endpoint)
+        assert again.stdout == f"tiny v2: registered already at {server.endpoint}\n"
+        assert [one["uri"] for one in server.artifacts] == [f"{root}/v2"]
+        with pytest.raises(BadInput, match="no whole version v9"):
+            cli.app(["models", "register", root, "v9", "--registry", server.endpoint], standalone_mode=False)
+        assert len(server.versions) == 1

@@ -126,9 +126,12 @@ def take(name: str, run: str, **inputs: str) -> Taken:
             result = run_stage(step.stage, planned.store, settings, given, run_id)
             uri = result.uri
             if step.stage == "publish":
+                from tofner.release.registry import register_if_configured
                 from tofner.stages.release import release, run_summary
 
                 model = result.model | release(planned, given["model"], result.model["version"], run_id)
+                if said := register_if_configured(model, run_id):
+                    print(said, file=sys.stderr, flush=True)
                 result = replace(result, model=model, markdown=run_summary(model, given["report"]))
         status = "off" if result is None else "reused" if result.reused else "done"
         told = {} if result is None else {"metrics": result.metrics, "model": result.model}

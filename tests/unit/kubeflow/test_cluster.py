@@ -31,6 +31,7 @@ pull_secrets: [registry]
 labels: {team: nlp}
 annotations: {sidecar.istio.io/inject: "false"}
 run_as_user: 10002
+model_registry: http://model-registry.kubeflow:8080
 """
 
 
@@ -64,6 +65,9 @@ def test_every_option_reaches_its_pods(profile: str, tmp_path: Path) -> None:
     mounts = {one["mountPath"]: (one.get("medium"), one["sizeLimit"]) for one in pod["emptyDirMounts"]}
     assert mounts == {"/tmp": (None, "50Gi"), "/dev/shm": ("Memory", "4Gi")}
     assert int(pod["activeDeadlineSeconds"]) == 86400
+
+    told = {"name": "TOFNER_MODEL_REGISTRY", "value": "http://model-registry.kubeflow:8080"}
+    assert {name for name, one in containers.items() if told in one.get("env", [])} == {"publish"}
 
     light = pods["prepare"]
     assert containers["prepare"]["resources"]["resourceCpuRequest"] == "500m"
