@@ -1,6 +1,7 @@
 """`tofner.storage` against a real S3 server, with faults on the way and kills in mid-transfer."""
 
 import hashlib
+import json
 import os
 import random
 import signal
@@ -525,3 +526,9 @@ def test_removed_folders_leave_nothing_and_their_neighbours_stay(prefix: str, tm
 def test_check_writable_names_a_missing_bucket(s3: object) -> None:
     with pytest.raises(BadInput, match="no-such-bucket-here"):
         storage.check_writable("s3://no-such-bucket-here/x")
+
+
+def test_check_writable_leaves_its_marker_and_passes_again(prefix: str) -> None:
+    storage.check_writable(prefix)
+    storage.check_writable(prefix)
+    assert json.loads(storage.read_bytes(storage.join(prefix, ".tofner"))) == {"tofner": "writes here"}

@@ -19,8 +19,8 @@ from tofner.storage.objects import (
     object_info,
     put,
     read_if_there,
-    write_bytes,
 )
+from tofner.storage.pointers import PointerMoved, move_pointer
 from tofner.storage.transfer import FIX_DAMAGE, Progress, Transfer, download, upload
 from tofner.storage.uri import is_s3, join, split_object
 
@@ -273,10 +273,21 @@ def remove_folder(uri: str) -> None:
 
 
 def check_writable(uri: str) -> None:
-    """Write a marker, `.tofner`, below `uri`: a wrong bucket, key or permission shows now, not after hours of work.
+    """Put a marker, `.tofner`, below `uri`: a wrong bucket, key or permission shows now, not after hours of work.
+
+    It is put where none is, and then once more, which storage must refuse: on that rests that of two publishers one
+    wins. Where a marker lies already, the first put is refused.
 
     Raises:
-        BadInput: storage refuses.
+        BadInput: storage refuses the first, or takes the second.
         PassingFault: storage did not answer in time.
     """
-    write_bytes(join(uri, ".tofner"), b"tofner writes here\n")
+    marker = join(uri, ".tofner")
+    try:
+        for _ in range(2):
+            move_pointer(marker, {"tofner": "writes here"}, expected_etag=None)
+    except PointerMoved:
+        return
+    found = "a store that puts a second object where it was told to put only if there is none"
+    expected = "one that heeds If-None-Match, as AWS, SeaweedFS and MinIO do"
+    raise BadInput(Problem(marker, found, expected, "two publishers could each believe that they won"))

@@ -543,6 +543,16 @@ def test_an_unwritable_place_is_told_at_once(tmp_path: Path) -> None:
     assert (tmp_path / "new" / ".tofner").is_file()
 
 
+def test_a_store_that_heeds_no_condition_is_refused(scripted_s3: ScriptedS3) -> None:
+    scripted_s3.says((200, ""))
+    with pytest.raises(BadInput, match=r"s3://b/p/\.tofner: found a store that puts a second .*If-None-Match"):
+        storage.check_writable("s3://b/p")
+    conditions = [one.headers.get("if-none-match") for one in scripted_s3.requests if one.method == "PUT"]
+    assert conditions == ["*", "*"]
+    scripted_s3.says((412, "PreconditionFailed"), (200, "somebody's"))
+    storage.check_writable("s3://b/p")
+
+
 def test_what_is_an_address_and_what_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "org").mkdir()
