@@ -119,7 +119,7 @@ class Containers:
             self._client.close()
             raise
         for number in (signal.SIGTERM, signal.SIGHUP):
-            self._before[number] = signal.signal(number, lambda *_: sys.exit(PassingFault.exit_code))
+            self._before[number] = signal.signal(number, _stop)
         return self
 
     def __exit__(
@@ -263,6 +263,11 @@ class Containers:
         with contextlib.suppress(DockerException, RequestException):
             for one in self._client.containers.list(all=True, filters={"label": f"{LABEL}={self._work}"}):
                 _remove(one)
+
+
+def _stop(number: int, _: object) -> None:
+    print(f"tofner: stopped by {signal.Signals(number).name}; {GOES_ON}", file=sys.stderr, flush=True)
+    sys.exit(PassingFault.exit_code)
 
 
 def connect() -> DockerClient:
