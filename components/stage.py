@@ -7,6 +7,7 @@ image alone, whose revision says which it is, and the descriptions are in docs/c
 
 import os
 import runpy
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from tofner_kubeflow.components.images import TRAINER
 
 IN_A_TASK = "_KFP_RUNTIME"  # kfp's own variable: "true" keeps its compiler and client out of a task's process
 EXECUTOR = "kfp.dsl.executor_main"
+TRY_AGAIN = 75  # exit code of what another try may mend
 START = f"from tofner_kubeflow.components.stage import start; start({EXECUTOR!r})"
 
 
@@ -33,7 +35,11 @@ def stage(function: Callable[..., Any]) -> Any:
 
 
 def start(executor: str) -> None:
-    """The program of a task: KFP's executor on the module that is named like the function to execute."""
+    """The program of a task: KFP's executor on the module that is named like the function to execute.
+
+    A task that is told to end (a deleted pod, a stopped run) writes down that it was, and removes its scratch.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TRY_AGAIN))
     os.environ[IN_A_TASK] = "true"
     name = sys.argv[sys.argv.index("--function_to_execute") + 1]
     sys.argv += ["--component_module_path", str(Path(__file__).with_name(f"{name}.py"))]

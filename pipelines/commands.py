@@ -68,6 +68,7 @@ def run(
     from tofner_kubeflow.pipelines.cluster import laptop
     from tofner_kubeflow.pipelines.compile import compile_tof
     from tofner_kubeflow.pipelines.local import StageBroke, run_graph
+    from tofner_kubeflow.pipelines.processes import stoppable
 
     started = datetime.now(UTC)
     console = Console()
@@ -75,6 +76,7 @@ def run(
     preset = storage.absolute(preset) if preset.endswith((".yaml", ".yml")) else preset
     settings = load_preset(preset, set_)
     with contextlib.ExitStack() as around:
+        around.enter_context(stoppable(lambda: ""))
         containers = None
         if runner is Runner.docker:
             from tofner_kubeflow.pipelines.containers import Containers

@@ -21,12 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from kfp import components, local
-from kfp.local import subprocess_task_handler
 
 from tofner import storage
 from tofner.errors import BadInput, PassingFault, TofnerError
 from tofner.stages import CACHE
-from tofner_kubeflow.components.stage import START
+from tofner_kubeflow.pipelines.processes import processes
 from tofner_kubeflow.pipelines.relay import Relay
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def run_graph(
     outputs: dict[str, Any] = {}
     with log_path.open("w", encoding="utf-8") as log, _environment(ERROR_FILE, str(error_file)), _fetched_once(tasks):
         relay = Relay(sys.stdout, log, names)
-        runs = containers.runner() if containers else _processes()
+        runs = containers.runner() if containers else processes(lambda: relay.task)
         with runs as runner, _taming(relay), contextlib.redirect_stdout(relay):
             local.init(
                 runner,
@@ -169,26 +168,6 @@ def _environment(name: str, value: str) -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = before
-
-
-@contextlib.contextmanager
-def _processes() -> Iterator[local.SubprocessRunner]:
-    """KFP's runner of processes, kept from writing this interpreter's path over every `python3` in a task's arguments.
-
-    KFP means the start of its command, but an encoder below `lib/python3.11/` would be looked for in a wrong place.
-    """
-    original = subprocess_task_handler.replace_python_executable
-
-    def in_the_program_only(command: list[str], executable: str) -> list[str]:
-        program = command.index(START)
-        replaced: list[str] = original(command[: program + 1], executable)
-        return replaced + command[program + 1 :]
-
-    subprocess_task_handler.replace_python_executable = in_the_program_only
-    try:
-        yield local.SubprocessRunner(use_venv=False)
-    finally:
-        subprocess_task_handler.replace_python_executable = original
 
 
 class _Hits(logging.Handler):

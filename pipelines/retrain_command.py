@@ -77,6 +77,7 @@ def retrain(
     from tofner_kubeflow.pipelines import retrain as retraining
     from tofner_kubeflow.pipelines.cron import seconds
     from tofner_kubeflow.pipelines.follow import Patience
+    from tofner_kubeflow.pipelines.processes import stoppable
 
     if work is None and not host:
         raise BadSettings(Problem("retrain", "neither --host nor --work", "a server, or a folder of this machine"))
@@ -85,6 +86,7 @@ def retrain(
     patience = Patience(own_s, seconds(no_progress_timeout, "--no-progress-timeout"))
     with contextlib.ExitStack() as stack:
         if work is not None:
+            stack.enter_context(stoppable(lambda: ""))
             if package is not None:
                 raise BadSettings(
                     Problem("--work", "a compiled pipeline too", "one of them", "a folder compiles its own")

