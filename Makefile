@@ -31,8 +31,12 @@ else ifneq ($(TORCH_INDEX),)
 INSTALL_TORCH := $(PIP) --no-deps --index-url "$(TORCH_INDEX)" $(TORCH)
 endif
 
+KILLS := tests/e2e/test_container_kills.py
+# These targets start no daemon and change none: they say what is missing, and pytest says what is skipped for it.
+DOCKER_ANSWERS = @docker version > /dev/null || { echo "no Docker daemon: start one, or set DOCKER_HOST to its address"; exit 2; }
+
 .DEFAULT_GOAL := help
-.PHONY: help kubeflow run test e2e ci lint types scan compile golden mutants compare bench-tag images clean
+.PHONY: help kubeflow run test e2e containers kills ci lint types scan compile golden mutants compare bench-tag images clean
 
 help: ## list the targets, and the variables that they heed
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1	/' | expand -t 12
@@ -45,7 +49,15 @@ test: $(VENV)/dev.stamp ## fast tests, with a real S3 server; ARGS='-k name' for
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not e2e and not slow and not kubeflow" -n $(WORKERS) $(ARGS)
 
 e2e: $(VENV)/dev.stamp ## slow tests and the whole pipeline
-	$(BIN)/python -m pytest -m "e2e or slow" $(ARGS)
+	$(BIN)/python -m pytest -m "(e2e or slow) and not containers" $(ARGS)
+
+containers: $(VENV)/dev.stamp ## images built and tried, the pipeline run in them: needs Docker, base image, torch in docker/wheels
+	$(DOCKER_ANSWERS)
+	$(BIN)/python -m pytest -m containers --deselect $(KILLS) $(ARGS)
+
+kills: $(VENV)/dev.stamp ## training in containers killed ten times, and compared; needs the same
+	$(DOCKER_ANSWERS)
+	$(BIN)/python -m pytest -s $(KILLS) $(ARGS)
 
 ci: ## what the project's standing check runs
 	bash .ci/run

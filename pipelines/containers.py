@@ -34,7 +34,7 @@ from requests.exceptions import RequestException
 from tofner.errors import BadInput, BadSettings, PassingFault, Problem, TofnerError
 from tofner.stages import CACHE
 from tofner.stages.config import CONFIGS
-from tofner.stages.revision import code_revision
+from tofner.stages.revision import LIBRARIES, ROOT, code_revision, library_versions, made_by
 from tofner_kubeflow.components.images import TAGGER, TRAINER
 from tofner_kubeflow.pipelines.cluster import CONFIG_KEYS
 
@@ -230,7 +230,8 @@ class Containers:
             fix = "a daemon without root, or in a machine of its own, has another loopback: give --store at an address "
             fix += "that both reach, as S3_ENDPOINT_URL"
             raise BadInput(Problem(store.geturl(), "no way there from a container", "the store", fix))
-        other = sorted(name for name in CONFIGS if told["code"].get(name) != code_revision(name))
+        known = [name for name in CONFIGS if _has_its_libraries(name)]  # whoever runs containers needs no torch
+        other = sorted(name for name in known if told["code"].get(name) != code_revision(name))
         if other:
             stages = ", ".join(other)
             print(f"{self.trainer.name} holds other code or libraries than this installation, and runs them: {stages}")
@@ -263,6 +264,11 @@ class Containers:
         with contextlib.suppress(DockerException, RequestException):
             for one in self._client.containers.list(all=True, filters={"label": f"{LABEL}={self._work}"}):
                 _remove(one)
+
+
+def _has_its_libraries(stage: str) -> bool:
+    """Whether this installation could run a stage itself, and so knows its revision."""
+    return all(name in library_versions() for library in made_by(stage, ROOT)[1] for name in LIBRARIES[library])
 
 
 def _stop(number: int, _: object) -> None:

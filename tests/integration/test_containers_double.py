@@ -241,6 +241,9 @@ def test_the_probe_sees_folder_store_and_code(
         daemon.environment = {"PYTHONPATH": str(other_code(tmp_path / "code"))}
         around.probe()
         assert capsys.readouterr().out.endswith("and runs them: prepare\n")
+        monkeypatch.setattr("tofner_kubeflow.pipelines.containers.library_versions", dict)
+        around.probe()
+        assert capsys.readouterr().out == "", "without its libraries, nobody can say"
         daemon.before = lambda: (around.shared / "probe").rename(tmp_path / "elsewhere")
         with pytest.raises(BadInput, match="no such folder in a container"):
             around.probe()
