@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from docker.client import DockerClient
-from docker.errors import DockerException, NotFound
+from docker.errors import APIError, DockerException, NotFound
 from docker.types import Mount
 from kfp import local
 from kfp.local import docker_task_handler
@@ -110,6 +110,8 @@ class Containers:
         self._client = connect()
         try:
             self.trainer, self._tagger = find_images(self._client, *self._asked)
+            labels = "name=selinux" in self._client.info().get("SecurityOptions", [])
+            self._mode = "rw,z" if labels else "rw"  # as KFP mounts the folder
             self.shared.mkdir(parents=True, exist_ok=True)
             self.shared.parent.chmod(0o700)
             self.shared.chmod(0o777)
@@ -178,10 +180,11 @@ class Containers:
             Its exit code; 125, as the docker command has it, where the daemon failed. `fault` says why then, and why it
             is not zero where memory was short.
         """
-        container = None
+        container, started = None, False
         try:
             container = client.containers.create(image.rpartition("@")[2], command, volumes=volumes, **given)
             container.start()
+            started = True
             for line in lines(container.logs(stream=True, follow=True)):
                 (say or print)(line)
             code = int(container.wait()["StatusCode"])
@@ -190,10 +193,8 @@ class Containers:
                 found = f"{self._memory_text}, which was not enough"
                 fix = f"give more, or make stages.STAGE.batch_size smaller; {GOES_ON}"
                 self._blame(BadSettings(Problem("--memory", found, "memory for this task", fix)))
-        except NotFound:
-            return self._blame(PassingFault(f"its container was removed from outside; {GOES_ON}"))
         except (DockerException, RequestException) as error:
-            return self._blame(PassingFault(f"the Docker daemon failed: {cause(error)}; {GOES_ON}"))
+            return self._blame(_why(error, started))
         finally:
             if container is not None:
                 _remove(container)
@@ -213,16 +214,20 @@ class Containers:
         """
         mark = self.shared / "probe"
         mark.touch()
-        store = urlsplit(os.environ.get("S3_ENDPOINT_URL", "")) if loopback(os.environ) else urlsplit("")
+        store = store_address(os.environ)
+        asked = [store.hostname or "", str(store.port or 80)] if loopback(os.environ) else ["", ""]
         said: list[str] = []
-        command = ["python3", "-c", PROBE, str(self.shared), store.hostname or "", str(store.port or 80)]
-        code = self._run(self.trainer, command, said.append)
+        shared = {str(self.shared): {"bind": str(self.shared), "mode": self._mode}}
+        code = self._run(self.trainer, ["python3", "-c", PROBE, str(self.shared), *asked], said.append, shared)
         mark.unlink(missing_ok=True)
         if code:
             raise self.fault or BadInput(
                 Problem("--image", f"{self.trainer.name}, which ends with code {code}: {' '.join(said[-1:])}", TRAINER)
             )
         told = json.loads(said[-1])
+        if not told["code"]:
+            found, fix = f"{self.trainer.name}, which holds no tofner", "`make images` builds it"
+            raise BadInput(Problem("--image", found, "the trainer's image", fix))
         where = "the daemon runs elsewhere, or shares other folders alone; run where it runs, or give another --work"
         if not told["writes"]:
             raise BadInput(Problem(str(self.shared), "no such folder in a container", "one that is shared", where))
@@ -250,14 +255,13 @@ class Containers:
 
         print("> tag", flush=True)
         command = ["tag", "--model", model, "--input", text, "--output", output, "--cache", "/tmp/cache"]
-        code = self._run(self._tagger, command, say)
+        code = self._run(self._tagger, command, say, {})
         if code:
             message = said[-1].removeprefix("tofner: ") if said else f"its container ended with code {code}"
             kinds = {kind.exit_code: kind for kind in (BadInput, PassingFault)}
             raise self.fault or kinds.get(code, PassingFault)(f"tag: {message}")
 
-    def _run(self, image: Image, command: list[str], say: Say) -> int:
-        volumes = {str(self.shared): {"bind": str(self.shared), "mode": "rw"}}
+    def _run(self, image: Image, command: list[str], say: Say, volumes: Mapping[str, Any]) -> int:
         return self.run(self._client, image.id, command, volumes, say, **self.options(os.environ))
 
     def _remove_all(self) -> None:
@@ -269,6 +273,15 @@ class Containers:
 def _has_its_libraries(stage: str) -> bool:
     """Whether this installation could run a stage itself, and so knows its revision."""
     return all(name in library_versions() for library in made_by(stage, ROOT)[1] for name in LIBRARIES[library])
+
+
+def _why(error: Exception, started: bool) -> TofnerError:
+    """What it means that the daemon did not run a container to its end."""
+    if started and isinstance(error, NotFound):
+        return PassingFault(f"its container was removed from outside; {GOES_ON}")
+    if not started and isinstance(error, APIError) and error.is_client_error():
+        return BadInput(Problem("its container", cause(error), "one that starts"))
+    return PassingFault(f"the Docker daemon failed: {cause(error)}; {GOES_ON}")
 
 
 def _stop(number: int, _: object) -> None:
@@ -349,9 +362,14 @@ def size(text: str) -> int:
     return number
 
 
+def store_address(environment: Mapping[str, str]) -> SplitResult:
+    """Where S3 is, if that is said."""
+    return urlsplit(environment.get("S3_ENDPOINT_URL") or environment.get("AWS_ENDPOINT_URL_S3") or "")
+
+
 def loopback(environment: Mapping[str, str]) -> bool:
     """Whether the store's address is one that a container of a network of its own cannot reach."""
-    host = urlsplit(environment.get("S3_ENDPOINT_URL") or environment.get("AWS_ENDPOINT_URL_S3") or "").hostname or ""
+    host = store_address(environment).hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")
 
 

@@ -29,6 +29,7 @@ class DockerDaemon(LoopbackServer):
         alive: ids of containers that were not removed.
         short_of_memory: exit codes that are told as killed for want of memory.
         environment: variables that every process gets besides its own.
+        refuses: the answer to every container that is to be started.
         before: called before a process is started.
     """
 
@@ -36,6 +37,7 @@ class DockerDaemon(LoopbackServer):
         super().__init__()
         self.folder, self.images = folder, images
         self.environment: dict[str, str] = {}
+        self.refuses: tuple[int, Any] | None = None
         self.before: Callable[[], object] = lambda: None
         self.created: list[dict[str, Any]] = []
         self.removed: list[dict[str, list[str]]] = []
@@ -124,6 +126,8 @@ class DockerDaemon(LoopbackServer):
                 process.wait()
             return 204, b""
         if what == ["start"]:
+            if self.refuses:
+                return self.refuses
             self._start(identity)
             return 204, b""
         process = self._processes.get(identity)

@@ -31,13 +31,13 @@ def until(process: Process, epochs: int) -> tuple[str, float]:
         The line that said so, and how long an epoch took, in seconds.
     """
     assert process.stdout
-    ended, begun, took = 0, time.monotonic(), 0.5
+    ended, begun, took, stage = 0, time.monotonic(), 0.5, ""
     for line in process.stdout:
         found = TRAINING.search(line)
         if not found:
             continue
-        if found["step"] and not ended:
-            begun = time.monotonic()
+        if found["stage"] != stage:  # its first step
+            stage, begun = found["stage"], time.monotonic()
         if found["epoch"]:
             ended, took, begun = ended + 1, time.monotonic() - begun, time.monotonic()
         if ended >= epochs:

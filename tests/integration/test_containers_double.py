@@ -199,6 +199,21 @@ def test_a_container_that_is_taken_away_is_a_passing_fault(daemon: DockerDaemon,
         assert "removed from outside" in str(around.fault)
 
 
+@pytest.mark.parametrize(
+    ("status", "kind", "said"),
+    [(400, BadInput, "its container: found no such program; expected"), (500, PassingFault, "daemon failed: no such")],
+)
+def test_a_container_that_does_not_start(
+    daemon: DockerDaemon, tmp_path: Path, status: int, kind: type[Exception], said: str
+) -> None:
+    daemon.refuses = (status, {"message": "no such program"})
+    with containers(tmp_path) as around:
+        assert sleep(around, daemon) == 125
+        assert isinstance(around.fault, kind)
+        assert said in str(around.fault)
+    assert not daemon.alive
+
+
 def test_what_a_killed_run_left_behind_is_removed_and_nothing_else(daemon: DockerDaemon, tmp_path: Path) -> None:
     daemon.leave({"tofner.work": str(tmp_path)})
     other = daemon.leave({"tofner.work": str(tmp_path / "other")})
@@ -244,6 +259,12 @@ def test_the_probe_sees_folder_store_and_code(
         monkeypatch.setattr("tofner_kubeflow.pipelines.containers.library_versions", dict)
         around.probe()
         assert capsys.readouterr().out == "", "without its libraries, nobody can say"
+        (tmp_path / "none/tofner").mkdir(parents=True)
+        (tmp_path / "none/tofner/__init__.py").write_text("raise ImportError")
+        daemon.environment = {"PYTHONPATH": str(tmp_path / "none")}
+        with pytest.raises(BadInput, match="--image: found tofner-trainer:1, which holds no tofner"):
+            around.probe()
+        daemon.environment = {"PYTHONPATH": str(ROOT / "src")}
         daemon.before = lambda: (around.shared / "probe").rename(tmp_path / "elsewhere")
         with pytest.raises(BadInput, match="no such folder in a container"):
             around.probe()
