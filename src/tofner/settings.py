@@ -41,6 +41,24 @@ class MrcRole(Strict):
     dev: list[Split] = Field(default=[], description="questions to score on; only source ones choose a checkpoint")
 
 
+class NerAsMrc(Strict):
+    """What is asked about source sentences [D_s,nm] and of the second teacher, where it is not the tagger's types."""
+
+    types: list[str] = Field(default=[], description="entity types that questions ask for, each with a query; empty "
+                             "for those of the tagger, which may be fewer")  # fmt: skip
+    queries: str = Field(default="conll", description="query set of these types: a name in presets/queries, or a YAML "
+                         "file")  # fmt: skip
+    label_map: dict[str, str | None] = Field(default={}, description="types of the source files to these types, as "
+                                             "`label_map` is for the tagger's")  # fmt: skip
+
+    @model_validator(mode="after")
+    def _types_exist(self) -> "NerAsMrc":
+        unknown = sorted({new for new in self.label_map.values() if new is not None} - set(self.types))
+        if unknown:
+            raise ValueError(f"ner_as_mrc.label_map leads to types without a question: {', '.join(unknown)}")
+        return self
+
+
 class Roles(Strict):
     """Which set plays which part. Names in brackets are those of Algorithm 1."""
 
@@ -64,6 +82,11 @@ class Training(Strict):
     batch_size: int = Field(gt=0, description="examples a step and device. Source: paper, 4.3")
     gradient_accumulation: int = Field(default=1, gt=0, description="batches added up before each update")
     warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps with rising rate. AdaptaBERT: 0.1")
+    schedule: Literal["linear", "constant"] = Field(default="linear", description="of the rate after its rise: down to "
+                                                    "0 at the last step (AdaptaBERT), or constant but for "
+                                                    "`epoch_decay` (the authors' MRC and small rates)")  # fmt: skip
+    epoch_decay: float = Field(default=0.95, gt=0, le=1, description="factor of the rate from one epoch to the next "
+                               "where the schedule is constant. Source: authors' code")  # fmt: skip
     weight_decay: float = Field(default=0.01, ge=0, description="AdamW decay. Source: AdaptaBERT")
     max_grad_norm: float = Field(default=1.0, gt=0, description="gradient clipping. Source: AdaptaBERT")
     max_pieces: int = Field(default=128, ge=16, description="pieces a window, special ones included. AdaptaBERT: 128")
@@ -91,43 +114,93 @@ class Mlm(Training):
     epochs: float = Field(default=3, gt=0, description="Source: paper, Appendix B")
     batch_size: int = Field(default=32, gt=0, description="Source: paper, 4.3")
     maskings: int = Field(default=10, gt=0, description="fresh maskings of each sentence. Source: paper, 3.3.2")
+    remask: bool = Field(default=True, description="draw them anew in each epoch, or train on the same in all. Source: "
+                         "AdaptaBERT masks whenever it reads")  # fmt: skip
     masked_share: float = Field(default=0.15, gt=0, lt=1, description="pieces to predict. Source: BERT")
     head_warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps that train only the MLM head, "
-                               "the encoder frozen, where the encoder came without one; else unused")  # fmt: skip
+                               "the encoder frozen, where the encoder came without one; else unused. The "
+                               "encoder's rate rises after that")  # fmt: skip
     source_text: bool = Field(default=True, description="add as much source text as target text. Source: AdaptaBERT")
 
 
-class Mrc(Overlapping):
-    """Start/end span extraction (Algorithm 1, line 4, Eq. 2)."""
+class SpanTask(Overlapping):
+    """Start/end span extraction (Eq. 2)."""
 
     learning_rate: float = Field(gt=0, description="Source: paper, Table 6")
     epochs: float = Field(default=6, gt=0, description="Source: paper, Appendix B")
     batch_size: int = Field(default=16, gt=0, description="Source: paper, 4.3")
+    schedule: Literal["linear", "constant"] = Field(default="constant", description="of the rate after its rise. "
+                                                    "Source: authors' code")  # fmt: skip
     max_pieces: int = Field(
         default=256, ge=32, description="query and context together; our choice, the paper is silent"
     )
     overlap_pieces: int = Field(default=64, ge=0, description="pieces of context that neighbouring windows share")
-    ner_as_mrc: bool = Field(default=True, description="train on NER turned into MRC [D_s,nm]. Source: paper, 3.3.2")
     span_match: bool = Field(default=False, description="third head over (start, end) pairs: the authors' "
                              "code, not the paper")  # fmt: skip
     match_threshold: float = Field(default=0.15, gt=0, lt=1, description="decode threshold of the third head. Source: "
                                    "authors' code")  # fmt: skip
+    answer_end: Literal["last", "first"] = Field(default="last", description="which piece of its last word an answer "
+                                                 "ends with; the first one, as in the authors' code, is what the "
+                                                 "tagger reads")  # fmt: skip
+    empty_windows: float = Field(default=1.0, ge=0, le=1, description="share of the windows of a long context that are "
+                                 "trained on though they hold no answer while others of the question do, drawn by "
+                                 "seed")  # fmt: skip
     targets: bool = Field(default=True, description="train on the target questions [D_t,m]")
+    choose_by: str
+
+    @property
+    def learns_sources(self) -> bool:
+        """Whether source questions [D_s,m] are trained on."""
+        return False
+
+    @property
+    def learns_ner(self) -> bool:
+        """Whether NER turned into MRC [D_s,nm] is trained on."""
+        return False
+
+
+class Mrc(SpanTask):
+    """Start/end span extraction (Algorithm 1, line 4, Eq. 2)."""
+
+    ner_as_mrc: bool = Field(default=True, description="train on NER turned into MRC [D_s,nm]. Source: paper, 3.3.2")
     sources: bool = Field(default=True, description="train on the source questions [D_s,m]")
+    choose_by: Literal["source", "source+target"] = Field(default="source", description="questions that choose the "
+                                                          "epoch: source and NER-as-MRC dev, or target questions too, "
+                                                          "which carry no NER label")  # fmt: skip
+
+    @property
+    def learns_sources(self) -> bool:
+        return self.sources
+
+    @property
+    def learns_ner(self) -> bool:
+        return self.ner_as_mrc
 
 
-class LoopMrc(Mrc):
+class LoopMrc(SpanTask):
     """Span extraction in a round (Algorithm 1, line 14): target questions and pseudo-MRC."""
 
-    ner_as_mrc: bool = Field(default=False, description="train on NER turned into MRC [D_s,nm] too, as the authors' "
-                             "scripts do; off in Algorithm 1")  # fmt: skip
-    sources: bool = Field(default=False, description="train on the source questions [D_s,m] too, as the authors' "
-                          "scripts do; off in Algorithm 1")  # fmt: skip
+    mix: Literal["pseudo", "all"] = Field(default="pseudo", description="train on target questions and pseudo-MRC "
+                                          "(Algorithm 1), or on source questions and NER-as-MRC too (authors' scripts, "
+                                          "at most 10,000 of each: max_train_examples)")  # fmt: skip
+    choose_by: Literal["source", "source+target", "pseudo", "last"] = Field(
+        default="source",
+        description="questions that choose the epoch: source and NER-as-MRC dev, target questions too, the pseudo-MRC "
+        "of one in ten sentences, held back; or the last epoch is kept",
+    )
     head: Literal["carry", "fresh"] = Field(default="carry", description="go on with the heads of the last MRC model, "
                                             "or start new ones as the authors' code does")  # fmt: skip
     trust: Literal["all", "agree"] = Field(default="all", description="learn from every word of the pseudo-MRC "
                                            "(Algorithm 1), or leave out those on which tagger and MRC model "
                                            "differ")  # fmt: skip
+
+    @property
+    def learns_sources(self) -> bool:
+        return self.mix == "all"
+
+    @property
+    def learns_ner(self) -> bool:
+        return self.mix == "all"
 
 
 class Ner(Overlapping):
@@ -137,15 +210,24 @@ class Ner(Overlapping):
     epochs: float = Field(default=6, gt=0, description="Source: paper, Appendix B")
     batch_size: int = Field(default=64, gt=0, description="Source: paper, 4.3")
     head: Literal["carry", "fresh"] = Field(default="carry", description="go on with the last tagger's head (Algorithm "
-                                            "1, line 8), or start a new one as the authors' code does")  # fmt: skip
+                                            "1, line 8), or start a new one, as the authors' code does in rounds "
+                                            "but not in line 9")  # fmt: skip
 
 
 class PseudoNer(Ner):
     """Token classification on pseudo-labelled target text (Algorithm 1, lines 9 and 16)."""
 
-    mix: Literal["pseudo", "pseudo+source"] = Field(default="pseudo", description="train on pseudo-labelled target "
-                                                    "text alone (Algorithm 1), or with as many source and translated "
-                                                    "sentences (authors' code)")  # fmt: skip
+    mix: Literal["pseudo", "pseudo+source", "source+pseudo"] = Field(
+        default="pseudo",
+        description="train on pseudo-labelled target text alone (Algorithm 1), on all of it and as many source and "
+        "translated sentences (ours), or on all source sentences and as many pseudo-labelled and translated ones "
+        "(authors' cross-lingual scripts)",
+    )
+    choose_by: Literal["source", "pseudo", "last"] = Field(
+        default="source",
+        description="which epoch is kept: the best on the source dev (paper, 4.2), the best on one in ten "
+        "pseudo-labelled sentences, held back (in the spirit of the authors' cross-domain scripts), or the last one",
+    )
     trust: Literal["all", "agree"] = Field(default="all", description="learn from every word's pseudo-label "
                                            "(Algorithm 1), or leave out of the loss those words on which tagger and "
                                            "MRC model differ; needs use.mrc")  # fmt: skip
@@ -273,6 +355,7 @@ class Settings(Strict):
     queries: str = Field(default="conll", description="query set: a name in presets/queries, or a YAML file")
     label_map: dict[str, str | None] = Field(default={}, description="types of the files to types of the tagger; '*' "
                                              "for every other one; null makes it no entity")  # fmt: skip
+    ner_as_mrc: NerAsMrc = NerAsMrc()
     roles: Roles
     use: Use = Use()
     gate: Gate = Gate()
@@ -283,11 +366,20 @@ class Settings(Strict):
         unknown = sorted({new for new in self.label_map.values() if new is not None} - set(self.types))
         if unknown:
             raise ValueError(f"label_map leads to types that the tagger does not know: {', '.join(unknown)}")
+        for type_ in self.ner_as_mrc.types:
+            if self.tagger_type(type_) not in (None, *self.types):
+                raise ValueError(
+                    f"ner_as_mrc.types: an answer of type {type_} is none of the tagger's; map it in label_map"
+                )
         if not self.roles.source_ner.train or not self.roles.source_ner.dev:
             raise ValueError("roles.source_ner needs a train and a dev set")
         if not self.roles.target_text:
             raise ValueError("roles.target_text needs at least one set")
         return self
+
+    def tagger_type(self, type_: str) -> str | None:
+        """What a type of the files or of a question is for the tagger; None for no entity."""
+        return self.label_map.get(type_, self.label_map.get("*", type_))
 
     @property
     def labels(self) -> list[str]:

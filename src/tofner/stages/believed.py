@@ -7,15 +7,19 @@ Both are ordinary labelled corpora, each whole by itself: no label, number or mi
 nobody can take a word that is not for one that is. Which words are believed follows from the two (`words/trust.py`).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from tofner.corpora.corpus import read_ner
 from tofner.corpora.examples import Sentence
-from tofner.corpora.lazy import Lazy, mapped, zipped
+from tofner.corpora.lazy import Lazy, mapped, picked, zipped
 from tofner.errors import BadData, Problem
 from tofner.words.trust import agreed, sure
 
 LABELS, OPINION = "pseudo_ner", "second_opinion"
+HELD_BACK = 10
 
 
 def read_believed(folder: Path, trust: str, least_score: float | None = None) -> Lazy[Sentence]:
@@ -43,6 +47,14 @@ def read_believed(folder: Path, trust: str, least_score: float | None = None) ->
         return _surely(one, least_score)
 
     return mapped(zipped(labels, opinion), believe)
+
+
+def held_back(sentences: Sequence[Sentence], seed: int) -> tuple[Lazy[Sentence], Lazy[Sentence]]:
+    """One sentence in HELD_BACK to choose an epoch by, drawn by seed, and the others to learn from."""
+    size = max(1, len(sentences) // HELD_BACK)
+    held = set(np.random.default_rng(seed).choice(len(sentences), size, replace=False).tolist()) if sentences else set()
+    sides = ([i for i in range(len(sentences)) if i not in held], sorted(held))
+    return picked(sentences, sides[0]), picked(sentences, sides[1])
 
 
 def _surely(one: Sentence, least_score: float | None) -> Sentence:

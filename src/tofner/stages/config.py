@@ -19,6 +19,7 @@ from tofner.settings import (
     NerRole,
     PseudoLabel,
     PseudoNer,
+    SpanTask,
     Split,
     Strict,
 )
@@ -26,6 +27,7 @@ from tofner.settings import (
 Reads = dict[str, tuple[str, ...]]  # input -> the files of it that are read
 
 
+TYPED = "_typed"  # end of the name of a corpus that has the types of the questions and not the tagger's
 JUDGED = ("source_ner_dev", "target_dev", "target_text")  # files of what `judge` makes; target_dev where there is one
 
 
@@ -43,7 +45,10 @@ class StageConfig(Strict):
 
 
 class PrepareConfig(StageConfig):
-    """`translated` are those translated sets that the data root has; `data_digest` covers every file that is read."""
+    """`translated` are those translated sets that the data root has; `data_digest` covers every file that is read.
+
+    `question_types` are those of NER-as-MRC where they are not the tagger's, with a label map of their own.
+    """
 
     source_ner: NerRole
     translated: list[Split]
@@ -52,6 +57,8 @@ class PrepareConfig(StageConfig):
     source_mrc: MrcRole
     types: list[str]
     label_map: dict[str, str | None]
+    question_types: list[str]
+    question_map: dict[str, str | None]
     data_digest: str
     notes: list[str]
 
@@ -77,21 +84,33 @@ class MlmConfig(StageConfig):
         return {"corpora": _files("target_text", self.training.source_text and "source_text")}
 
 
-class MrcConfig(StageConfig):
-    """`source_queries` and `target_queries` turn source and target (translated, pseudo-labelled) sentences into MRC."""
+class SpanConfig(StageConfig):
+    """`source_queries` turn source sentences into MRC, `translated_queries` those of the translated source, and
+    `target_queries` pseudo-labelled ones. `typed`: source sentences have types of their own there, not the tagger's."""
 
-    training: Mrc
+    training: SpanTask
     source_queries: dict[str, str]
+    translated_queries: dict[str, str]
     target_queries: dict[str, str]
+    typed: bool
 
     def reads(self, given: Collection[str]) -> Reads:
         one = self.training
-        questions = (one.targets and "target_mrc", "target_mrc_dev", one.sources and "source_mrc", "source_mrc_dev")
-        sentences = (one.ner_as_mrc and "source_ner", "source_ner_dev", one.ner_as_mrc and "translated_ner")
-        return {"corpora": _files(*questions, *sentences)}
+        ner = {name: self.file(name) for name in ("source_ner", "source_ner_dev", "translated_ner")}
+        questions = (one.targets and "target_mrc", "target_mrc_dev", one.learns_sources and "source_mrc")
+        sentences = (one.learns_ner and ner["source_ner"], one.learns_ner and ner["translated_ner"])
+        return {"corpora": _files(*questions, "source_mrc_dev", *sentences, ner["source_ner_dev"])}
+
+    def file(self, name: str) -> str:
+        """The corpus whose sentences become MRC."""
+        return f"{name}{TYPED}" if self.typed else name
 
 
-class LoopMrcConfig(MrcConfig):
+class MrcConfig(SpanConfig):
+    training: Mrc
+
+
+class LoopMrcConfig(SpanConfig):
     training: LoopMrc
 
     def reads(self, given: Collection[str]) -> Reads:

@@ -1,19 +1,19 @@
 """Algorithm 1, lines 3-4 and 13-14: fine-tune g(., theta_mrc).
 
-Before the rounds it learns from {D_t,m, D_s,m, D_s,nm}; in a round (`pseudo` given) from {D_t,m, pseudo-MRC}, and by
-settings from D_s,m and D_s,nm too. NER becomes MRC here: one question a type and sentence.
+Before the rounds it learns from {D_t,m, D_s,m, D_s,nm}; in a round (`pseudo` given) from {D_t,m, pseudo-MRC}, and with
+`mix=all` from D_s,m and D_s,nm too. NER becomes MRC here: one question a type and sentence.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from tofner.corpora.corpus import read_mrc, read_ner
-from tofner.corpora.examples import MrcExample
+from tofner.corpora.examples import MrcExample, Sentence
 from tofner.corpora.lazy import joined
 from tofner.corpora.ner_as_mrc import all_as_mrc
 from tofner.settings import LoopMrc
-from tofner.stages.believed import read_believed
-from tofner.stages.config import MrcConfig
+from tofner.stages.believed import held_back, read_believed
+from tofner.stages.config import SpanConfig
 from tofner.stages.work import Report, Work, told_epochs
 from tofner.training import checkpoint
 from tofner.training.batches import cap
@@ -29,7 +29,7 @@ from tofner.training.mrc import (
 )
 
 
-def run(config: MrcConfig, work: Work) -> Report:
+def run(config: SpanConfig, work: Work) -> Report:
     settings = config.training
     prepare_torch(config.seed)
     corpora = work.folder("corpora")
@@ -39,39 +39,63 @@ def run(config: MrcConfig, work: Work) -> Report:
     if isinstance(settings, LoopMrc) and settings.head == "carry" and work.given("head"):
         load_heads(model, work.folder("head"))
 
-    parts = _training_parts(config, work, corpora)
+    parts, held = _training_parts(config, work, corpora)
     drawn = {name: cap(part, settings.max_train_examples, config.seed) for name, part in parts.items()}
-    examples, counts = span_examples(encoder, joined(drawn.values()), settings)
-    questions = joined([_read(corpora, "source_mrc_dev"), _as_mrc(corpora, "source_ner_dev", config.source_queries)])
-    dev = list(cap(questions, settings.max_dev_examples, config.seed))
+    examples, counts = span_examples(encoder, joined(drawn.values()), settings, settings.empty_windows, config.seed)
+    dev = _dev(config, corpora, held)
 
     def score(m: SpanExtractor) -> dict[str, float]:
         return score_answers(predict_answers(m, encoder, dev, settings), dev)
 
-    fitted = fit(model, examples, collate, score, settings, work.keep, config.seed)  # type: ignore[arg-type]
+    keep_last = settings.choose_by == "last"
+    fitted = fit(model, examples, collate, score, settings, work.keep, config.seed, keep_last=keep_last)  # type: ignore[arg-type]
     target_dev = list(cap(_read(corpora, "target_mrc_dev"), settings.max_dev_examples, config.seed))
-    if target_dev:  # shown, never used to choose
+    if target_dev:
         found = score_answers(predict_answers(model.eval(), encoder, target_dev, settings), target_dev)
         fitted.metrics["target_dev_f1"] = found["f1"]
     checkpoint.save(model.encoder, folder, work.output)
     save_heads(model, work.output, settings)
     counts.update({f"{name}_examples": len(part) for name, part in drawn.items()}, dev_examples=len(dev))
-    summary = f"F1 {100 * fitted.metrics['f1']:.2f} on source dev questions, {told_epochs(fitted.metrics)}"
+    asked = {"source+target": "source and target dev questions", "pseudo": "pseudo-MRC that was held back"}
+    on = asked.get(settings.choose_by, "source dev questions")
+    summary = f"F1 {100 * fitted.metrics['f1']:.2f} on {on}, {told_epochs(fitted.metrics)}"
     return Report(fitted.metrics, counts, details={"training": fitted.history}, summary=summary)
 
 
-def _training_parts(config: MrcConfig, work: Work, corpora: Path) -> dict[str, Sequence[MrcExample]]:
+def _training_parts(
+    config: SpanConfig, work: Work, corpora: Path
+) -> tuple[dict[str, Sequence[MrcExample]], Sequence[MrcExample]]:
+    """What to learn from, by name, and pseudo-MRC to choose an epoch by."""
     settings = config.training
     parts: dict[str, Sequence[MrcExample]] = {"target_mrc": _read(corpora, "target_mrc") if settings.targets else []}
+    held: Sequence[MrcExample] = []
     if work.given("pseudo"):
         assert isinstance(settings, LoopMrc)
-        parts["pseudo_mrc"] = all_as_mrc(read_believed(work.folder("pseudo"), settings.trust), config.target_queries)
-    if settings.sources:
+        labelled: Sequence[Sentence] = read_believed(work.folder("pseudo"), settings.trust)
+        if settings.choose_by == "pseudo":
+            labelled, kept_back = held_back(labelled, config.seed)
+            held = all_as_mrc(kept_back, config.target_queries)
+        parts["pseudo_mrc"] = all_as_mrc(labelled, config.target_queries)
+    if settings.learns_sources:
         parts["source_mrc"] = _read(corpora, "source_mrc")
-    if settings.ner_as_mrc:
-        parts["ner_mrc"] = _as_mrc(corpora, "source_ner", config.source_queries)
-        parts["translated_ner_mrc"] = _as_mrc(corpora, "translated_ner", config.target_queries)
-    return {name: part for name, part in parts.items() if part}
+    if settings.learns_ner:
+        parts["ner_mrc"] = _as_mrc(corpora, config.file("source_ner"), config.source_queries)
+        parts["translated_ner_mrc"] = _as_mrc(corpora, config.file("translated_ner"), config.translated_queries)
+    return {name: part for name, part in parts.items() if part}, held
+
+
+def _dev(config: SpanConfig, corpora: Path, held: Sequence[MrcExample]) -> list[MrcExample]:
+    """The questions that an epoch is chosen by, each kind capped by itself: no kind crowds out the others."""
+    settings = config.training
+    if held:
+        kinds = [held]
+    else:
+        kinds = [
+            _read(corpora, "source_mrc_dev"),
+            _as_mrc(corpora, config.file("source_ner_dev"), config.source_queries),
+            _read(corpora, "target_mrc_dev") if settings.choose_by == "source+target" else [],
+        ]
+    return [one for kind in kinds for one in cap(kind, settings.max_dev_examples, config.seed)]
 
 
 def _read(folder: Path, name: str) -> Sequence[MrcExample]:

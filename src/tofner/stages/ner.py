@@ -3,19 +3,20 @@
 Without `pseudo` it learns from D_s,n (and its translation); with `pseudo`, from pseudo-labelled target text.
 """
 
+import functools
 from collections.abc import Sequence
 
 from tofner.corpora.corpus import read_ner
 from tofner.corpora.examples import Sentence
 from tofner.corpora.lazy import joined, mapped
 from tofner.settings import PseudoNer
-from tofner.stages.believed import read_believed
+from tofner.stages.believed import held_back, read_believed
 from tofner.stages.config import NerConfig
 from tofner.stages.work import Report, Work, told_epochs
 from tofner.training import checkpoint
 from tofner.training.batches import cap, pad
 from tofner.training.fit import fit, prepare_torch
-from tofner.training.ner import predict_tags, tag_examples
+from tofner.training.ner import Tagging, predict_tags, tag_examples
 from tofner.words.features import IGNORED
 from tofner.words.scores import score_tags
 
@@ -31,8 +32,9 @@ def run(config: NerConfig, work: Work) -> Report:
     if carried is not None:
         checkpoint.carry_head(model, carried, config.labels)
 
-    sentences, counts = _training_sentences(config, work)
+    sentences, held, counts = _training_sentences(config, work)
     dev = list(cap(read_ner(corpora / "source_ner_dev.parquet"), settings.max_dev_examples, config.seed))
+    pseudo_dev = list(cap(held, settings.max_dev_examples, config.seed))
     words, gold = [s.tokens for s in dev], [s.tags or [] for s in dev]
     sizes = (settings.max_pieces, settings.overlap_pieces)
     tokens, tags = mapped(sentences, lambda s: s.tokens), mapped(sentences, lambda s: s.tags or [])
@@ -42,17 +44,18 @@ def run(config: NerConfig, work: Work) -> Report:
     def score(m: object) -> dict[str, float]:
         found = predict_tags(m, encoder, words, config.labels, *sizes)  # type: ignore[arg-type]
         scores = score_tags(gold, [tagging.tags for tagging in found])
-        return {
-            "score": scores["micro"]["f1"],
-            **{f"dev_{name}": scores["micro"][name] for name in ("f1", "precision", "recall")},
-        }
+        told = {f"dev_{name}": scores["micro"][name] for name in ("f1", "precision", "recall")}
+        if pseudo_dev:
+            asked = [s.tokens for s in pseudo_dev]
+            told["pseudo_f1"] = _agreement(pseudo_dev, predict_tags(m, encoder, asked, config.labels, *sizes))  # type: ignore[arg-type]
+        return {"score": told.get("pseudo_f1", told["dev_f1"]), **told}
 
-    fitted = fit(
-        model, examples, lambda batch: pad(batch, {"labels": IGNORED}), score, settings, work.keep, config.seed
-    )
+    keep_last = isinstance(settings, PseudoNer) and settings.choose_by == "last"
+    collate = functools.partial(pad, fill={"labels": IGNORED})
+    fitted = fit(model, examples, collate, score, settings, work.keep, config.seed, keep_last=keep_last)
     checkpoint.save(model, folder, work.output)
     checkpoint.save_tagger_files(work.output, config.labels, settings)
-    counts = {**counts, **windows, "dev_sentences": len(dev)}
+    counts = {**counts, **windows, "dev_sentences": len(dev)} | ({"held_back": len(pseudo_dev)} if pseudo_dev else {})
     summary = f"F1 {100 * fitted.metrics['dev_f1']:.2f} on the source dev, {told_epochs(fitted.metrics)}"
     if windows.get("left_out_words"):
         share = windows["left_out_words"] / windows["words"]
@@ -61,23 +64,39 @@ def run(config: NerConfig, work: Work) -> Report:
     return Report(fitted.metrics, counts, details={"training": fitted.history}, summary=summary)
 
 
-def _training_sentences(config: NerConfig, work: Work) -> tuple[Sequence[Sentence], dict[str, int]]:
+def _training_sentences(config: NerConfig, work: Work) -> tuple[Sequence[Sentence], Sequence[Sentence], dict[str, int]]:
+    """What to learn from, pseudo-labelled sentences to choose an epoch by, and how many there are of each kind."""
     settings = config.training
     corpora = work.folder("corpora")
     source = read_ner(corpora / "source_ner.parquet")
     translated_path = corpora / "translated_ner.parquet"
     translated: Sequence[Sentence] = read_ner(translated_path) if translated_path.is_file() else []
-    parts: dict[str, Sequence[Sentence]]
-    if not work.given("pseudo"):
-        parts = {"source": source, "translated": translated}
-        limit = settings.max_train_examples
-    else:
+    held: Sequence[Sentence] = []
+    parts: dict[str, Sequence[Sentence]] = {"source": source, "translated": translated}
+    limit = settings.max_train_examples
+    if work.given("pseudo"):
         assert isinstance(settings, PseudoNer)
-        labelled = read_believed(work.folder("pseudo"), settings.trust, settings.least_score)
+        labelled: Sequence[Sentence] = read_believed(work.folder("pseudo"), settings.trust, settings.least_score)
+        if settings.choose_by == "pseudo":
+            labelled, held = held_back(labelled, config.seed)
         pseudo = cap(labelled, settings.max_train_examples, config.seed)
-        parts = {"pseudo": pseudo}
-        limit = len(pseudo)  # equal counts, as the authors' code mixes them
-        if settings.mix == "pseudo+source":
-            parts.update(source=source, translated=translated)
+        mixed = {"pseudo": pseudo, **parts}
+        if settings.mix == "pseudo":
+            parts = {"pseudo": pseudo}
+        elif settings.mix == "pseudo+source":
+            parts, limit = mixed, len(pseudo)
+        else:
+            whole = cap(source, settings.max_train_examples, config.seed)
+            parts, limit = mixed | {"source": whole}, len(whole)
     drawn = {name: cap(part, limit, config.seed) for name, part in parts.items() if part}
-    return joined(drawn.values()), {f"{name}_sentences": len(part) for name, part in drawn.items()}
+    return joined(drawn.values()), held, {f"{name}_sentences": len(part) for name, part in drawn.items()}
+
+
+def _agreement(sentences: Sequence[Sentence], found: Sequence[Tagging]) -> float:
+    """F1 against pseudo-labels. Words that are not trusted are no part of an entity on either side."""
+    sides: tuple[list[list[str]], list[list[str]]] = ([], [])
+    for one, tagging in zip(sentences, found, strict=True):
+        counted = one.trusted or [True] * len(one.tokens)
+        for side, tags in zip(sides, (one.tags or [], tagging.tags), strict=True):
+            side.append([tag if counts else "O" for tag, counts in zip(tags, counted, strict=True)])
+    return float(score_tags(*sides)["micro"]["f1"])

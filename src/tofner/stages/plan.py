@@ -89,8 +89,13 @@ def plan(
     def common(stage: str) -> dict[str, Any]:
         return {"seed": seed, "code": code_revision(stage)}
 
-    source_queries = load_queries(settings.queries, settings.source_language, settings.types)
     target_queries = load_queries(settings.queries, settings.target_language, settings.types)
+    asked = settings.ner_as_mrc
+    questions = (asked.queries, asked.types) if asked.types else (settings.queries, settings.types)
+    source_queries, translated_queries = (
+        load_queries(questions[0], language, questions[1])
+        for language in (settings.source_language, settings.target_language)
+    )
     test_files = {part.split: digest for part, digest in files.items() if part.role in GOLD}
     train_files = {part.split: digest for part, digest in files.items() if part.role not in GOLD}
     absent = sorted(split for split, there in present.items() if not there)
@@ -115,8 +120,11 @@ def plan(
 
     def labelling(*readers: LoopMrc | PseudoNer) -> c.PseudoLabelConfig:
         """Asks the MRC model too where one of those who read the labels believes only what both say."""
-        asked = list(target_queries.items()) if any(one.trust == "agree" for one in readers) else []
-        return c.PseudoLabelConfig(pseudo_label=stages.pseudo_label, queries=asked, **common("pseudo_label"))
+        mapped = [(settings.tagger_type(type_), query) for type_, query in translated_queries.items()]
+        queries = [(type_, query) for type_, query in mapped if type_ is not None]
+        wanted = any(one.trust == "agree" for one in readers)
+        told = {"queries": queries if wanted else [], **common("pseudo_label")}
+        return c.PseudoLabelConfig(pseudo_label=stages.pseudo_label, **told)
 
     corrected_on = stages.export.corrected_on  # what is exported is what is scored
     configs: dict[str, c.StageConfig] = {
@@ -128,6 +136,8 @@ def plan(
             source_mrc=given.source_mrc,
             types=settings.types,
             label_map=settings.label_map,
+            question_types=asked.types,
+            question_map=asked.label_map,
             data_digest=_digest(train_files),
             notes=[f"optional set {split} is not in the data root" for split in absent],
             **common("prepare"),
@@ -144,7 +154,9 @@ def plan(
         "mrc": c.MrcConfig(
             training=stages.mrc,
             source_queries=source_queries,
-            target_queries=target_queries if stages.mrc.ner_as_mrc and translated else {},
+            translated_queries=translated_queries if stages.mrc.ner_as_mrc and translated else {},
+            target_queries={},
+            typed=bool(asked.types),
             **first,
             **common("mrc"),
         ),
@@ -153,7 +165,12 @@ def plan(
         "pseudo_ner": c.PseudoNerConfig(training=stages.pseudo_ner, labels=settings.labels, **common("ner")),
         "loop_label": labelling(stages.loop_mrc, stages.loop_ner),
         "loop_mrc": c.LoopMrcConfig(
-            training=stages.loop_mrc, source_queries=source_queries, target_queries=target_queries, **common("mrc")
+            training=stages.loop_mrc,
+            source_queries=source_queries,
+            translated_queries=translated_queries if stages.loop_mrc.learns_ner and translated else {},
+            target_queries=target_queries,
+            typed=bool(asked.types),
+            **common("mrc"),
         ),
         "loop_ner": c.PseudoNerConfig(training=stages.loop_ner, labels=settings.labels, **common("ner")),
         "evaluate": c.EvaluateConfig(evaluate=stages.evaluate, priors=corrected_on, **common("evaluate")),

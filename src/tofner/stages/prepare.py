@@ -6,7 +6,9 @@
     target_mrc.parquet     D_t,m    and target_mrc_dev.parquet
     source_mrc.parquet     D_s,m    and source_mrc_dev.parquet
 
-D_s,nm, source NER as MRC, is made where it is used, by the mrc stage. A file that would be empty is not written.
+D_s,nm, source NER as MRC, is made where it is used, by the mrc stage: of source_ner and its kin or, where questions ask
+for types that are not the tagger's, of source_ner_typed, source_ner_dev_typed and translated_ner_typed. A file that
+would be empty is not written.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +20,7 @@ from tofner.corpora.examples import MrcExample, Sentence
 from tofner.corpora.labels import map_types, unknown_type
 from tofner.errors import BadData, Problem
 from tofner.stages import sets
-from tofner.stages.config import PrepareConfig
+from tofner.stages.config import TYPED, PrepareConfig
 from tofner.stages.work import Report, Work
 
 
@@ -31,6 +33,7 @@ def run(config: PrepareConfig, work: Work) -> Report:
         "source_ner_dev": _ner(root, "source_ner_dev", config.source_ner.dev, config, report),
         "translated_ner": _ner(root, "translated_ner", config.translated, config, report),
     }
+    typed = _typed(root, config, report) if config.question_types else {}
     mrc = {
         "target_mrc": _questions(root, "target_mrc", config.target_mrc.train, report),
         "target_mrc_dev": _questions(root, "target_mrc_dev", config.target_mrc.dev, report),
@@ -45,7 +48,7 @@ def run(config: PrepareConfig, work: Work) -> Report:
         raise BadData(Problem(root, "no target sentence", "at least one", "check roles.target_text"))
     for name, sentences in text.items():
         write_text(work.output / f"{name}.parquet", sentences)
-    for name, sentences in ner.items():
+    for name, sentences in (ner | typed).items():
         if sentences:
             write_ner(work.output / f"{name}.parquet", sentences)
     for name, examples in mrc.items():
@@ -64,6 +67,22 @@ def run(config: PrepareConfig, work: Work) -> Report:
         f"labelled source sentences, {sum(map(len, mrc.values()))} questions"
     )
     return report
+
+
+def _typed(root: str, config: PrepareConfig, report: Report) -> dict[str, list[Sentence]]:
+    """The source once more, with the types that questions ask for; of its files nothing is said again but drops."""
+    said = Report()
+    splits = {
+        "source_ner": config.source_ner.train,
+        "source_ner_dev": config.source_ner.dev,
+        "translated_ner": config.translated,
+    }
+    found = {
+        f"{name}{TYPED}": read_labelled(root, name, given, config.question_types, config.question_map, said)
+        for name, given in splits.items()
+    }
+    _count(report, "dropped_entities_of_questions", said.counts.get("dropped_entities", 0))
+    return found
 
 
 def read_labelled(

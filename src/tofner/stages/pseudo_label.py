@@ -73,7 +73,7 @@ def _second_opinion(config: PseudoLabelConfig, work: Work, labelled: list[Senten
     folder = work.folder("mrc")
     model, reading = load_extractor(folder, config.pseudo_label.batch_size)
     model.to(checkpoint.device())
-    found = predict_by_questions(model, checkpoint.piece_encoder(folder), labelled, dict(config.queries), reading)
+    found = predict_by_questions(model, checkpoint.piece_encoder(folder), labelled, config.queries, reading)
     opinion = [Sentence(one.id, one.tokens, tags) for one, tags in zip(labelled, found, strict=True)]
     write_ner(work.output / f"{OPINION}.parquet", opinion)
     trusted = [sum(one.trusted or []) for one in read_believed(work.output, "agree")]

@@ -42,7 +42,12 @@ def pad(batch: Sequence[Features], fill: dict[str, int]) -> dict[str, torch.Tens
 
 
 class Examples(Dataset[Features]):
-    """`make(i)` builds example i, so that maskings cost nothing until they are read; `lengths` are their pieces."""
+    """`make(i)` builds example i, so that maskings cost nothing until they are read; `lengths` are their pieces.
+
+    `epoch` is the one that they are read in, from 0; training keeps it, and an example may look at it.
+    """
+
+    epoch = 0
 
     def __init__(self, size: int, make: Callable[[int], Features], lengths: Sequence[int] | None = None) -> None:
         self.size, self.make, self.lengths = size, make, lengths

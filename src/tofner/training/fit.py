@@ -1,5 +1,6 @@
 """One fine-tuning run on transformers' Trainer: seeded, resumable, best checkpoint by a score on source dev data."""
 
+import functools
 import math
 import os
 import sys
@@ -65,6 +66,7 @@ def fit(
     keep: Keep,
     seed: int,
     freeze_first: float = 0.0,
+    keep_last: bool = False,
 ) -> Fitted:
     """Train `model` in place and leave it at its best epoch.
 
@@ -73,7 +75,9 @@ def fit(
         collate: features to a batch of tensors that `model(**batch)` takes, returning `loss`.
         score: called after each epoch; the epoch with the highest `score` wins.
         keep: where training states go and come from.
-        freeze_first: share of the steps during which only layers outside the encoder learn.
+        freeze_first: share of the steps during which only layers outside the encoder learn; the encoder's rate rises
+            after that.
+        keep_last: leave the model at its last epoch, whatever the scores.
 
     Raises:
         BadData: there is nothing to train on.
@@ -89,7 +93,6 @@ def fit(
         per_device_train_batch_size=training.batch_size,
         gradient_accumulation_steps=training.gradient_accumulation,
         learning_rate=training.learning_rate,
-        warmup_steps=training.warmup,  # below 1: a share of all steps
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
         bf16=gpu and torch.cuda.is_bf16_supported(),
@@ -99,9 +102,9 @@ def fit(
         eval_strategy="epoch",
         save_strategy="epoch",
         save_total_limit=1,
-        load_best_model_at_end=True,
-        metric_for_best_model="score",
-        greater_is_better=True,
+        load_best_model_at_end=not keep_last,
+        metric_for_best_model=None if keep_last else "score",
+        greater_is_better=None if keep_last else True,
         remove_unused_columns=False,
         report_to=[],
         disable_tqdm=True,
@@ -109,10 +112,11 @@ def fit(
         seed=seed,
         data_seed=seed,
     )
-    trainer = _ScoringTrainer(model, arguments, collate, examples, score, training)
+    trainer = _ScoringTrainer(model, arguments, collate, examples, score, training, freeze_first)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(ProgressLine(keep.name))
     trainer.add_callback(KeepState(keep))
+    trainer.add_callback(_TellEpoch(examples))
     if freeze_first:
         trainer.add_callback(_FreezeFirst(model, freeze_first))
     resume = restore_state(keep)
@@ -122,7 +126,7 @@ def fit(
     result = trainer.train(resume_from_checkpoint=resume)
     seconds = time.monotonic() - started
     scored = [entry for entry in trainer.state.log_history if "eval_score" in entry]
-    best = max(scored, key=lambda entry: (entry["eval_score"], -entry["epoch"]))
+    best = scored[-1] if keep_last else max(scored, key=lambda entry: (entry["eval_score"], -entry["epoch"]))
     metrics = {key.removeprefix("eval_"): value for key, value in best.items() if key.startswith("eval_")}
     metrics.update(best_epoch=best["epoch"], epochs=training.epochs, train_loss=result.training_loss)
     first = int(Path(resume).name.partition("-")[2]) if resume else 0
@@ -148,13 +152,14 @@ class _ScoringTrainer(Trainer):
         examples: Examples,
         score: Score,
         training: Training,
+        freeze_first: float,
     ) -> None:
         super().__init__(model, arguments, data_collator=collate, train_dataset=examples, eval_dataset=examples)
         # Token classifiers take **kwargs but ignore the number of items: their loss is a mean, so the mean over
         # accumulated batches is the Trainer's to make. Believing the signature, it would add them up.
         self.model_accepts_loss_kwargs = False
         self.task: nn.Module = model
-        self.score, self.training_settings = score, training
+        self.score, self.training_settings, self.freeze_first = score, training, freeze_first
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
         model = self.task
@@ -190,18 +195,65 @@ class _ScoringTrainer(Trainer):
             kind, options = self.get_optimizer_cls_and_kwargs(self.args, target)
             self.optimizer = kind(
                 [
-                    {"params": p, "weight_decay": self.args.weight_decay if decay else 0.0, "lr": rates[inside]}
+                    {
+                        "params": p,
+                        "weight_decay": self.args.weight_decay if decay else 0.0,
+                        "lr": rates[inside],
+                        "encoder": inside,
+                    }
                     for (decay, inside), p in groups.items()
                 ],
                 **options,
             )
         return self.optimizer
 
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        if self.lr_scheduler is None:
+            used: Any = self.optimizer if optimizer is None else optimizer
+            waits = frozen_steps(self.freeze_first, num_training_steps)
+            factors: list[Callable[[int], float]] = [
+                functools.partial(rate_factor, self.training_settings, num_training_steps, waits * group["encoder"])
+                for group in used.param_groups
+            ]
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(used, factors)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+
+def rate_factor(training: Training, steps: int, waits: int, step: int) -> float:
+    """What share of its peak a learning rate has at a step.
+
+    It rises over `warmup` of all steps, which begin after `waits` steps, during which it is 0. Where the schedule is
+    linear it falls to 0 at the end of the run; where it is constant it falls by `epoch_decay` from epoch to epoch.
+
+    >>> [rate_factor(Training(learning_rate=1, epochs=2, warmup=0.2), 10, 0, step) for step in (1, 2, 6)]
+    [0.5, 1.0, 0.5]
+    """
+    warm = math.ceil(steps * training.warmup)
+    rising = 1.0 if step >= waits + warm else max(0.0, (step - waits) / warm)
+    if training.schedule == "constant":
+        return rising * training.epoch_decay ** int(step * training.epochs / steps + 1e-9)
+    return min(rising, max(0.0, (steps - step) / max(1, steps - warm)))
+
+
+def frozen_steps(share: float, steps: int) -> int:
+    return math.ceil(share * steps)
+
 
 def encoder_parameters(model: nn.Module) -> set[str]:
     """Names of the parameters below the head. Heads stand outside `base_model_prefix` (or `encoder` in our own)."""
     prefix = f"{getattr(model, 'base_model_prefix', 'encoder')}."
     return {name for name, _ in model.named_parameters() if name.startswith(prefix)}
+
+
+class _TellEpoch(TrainerCallback):
+    """Tells the examples which epoch they are read in; after a restart, the one that it goes on with."""
+
+    def __init__(self, examples: Examples) -> None:
+        self.examples = examples
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.examples.epoch = round(state.epoch or 0)
 
 
 class _FreezeFirst(TrainerCallback):
@@ -213,7 +265,7 @@ class _FreezeFirst(TrainerCallback):
         self.share = share
 
     def _set(self, state: Any) -> None:
-        learns = state.global_step >= math.ceil(self.share * state.max_steps)
+        learns = state.global_step >= frozen_steps(self.share, state.max_steps)
         for parameter in self.encoder:
             parameter.requires_grad_(learns)
 

@@ -95,7 +95,10 @@ def mask_id(encoder: PieceEncoder) -> int:
 def mask_examples(
     encoder: PieceEncoder, sentences: Sequence[Sequence[str]], settings: Mlm, vocabulary: int, seed: int, maskings: int
 ) -> tuple[Examples, dict[str, int]]:
-    """`maskings` examples of each window (`input_ids`, `labels`, both [pieces]), drawn afresh but fixed by seed."""
+    """`maskings` examples of each window (`input_ids`, `labels`, both [pieces]), drawn afresh but fixed by seed.
+
+    With `settings.remask` each epoch has maskings of its own.
+    """
     shortened = 0
 
     def rows() -> Iterator[Features]:
@@ -113,11 +116,14 @@ def mask_examples(
         whole = table[i // maskings]["input_ids"]
         maskable = np.zeros(whole.size, bool)
         maskable[inside] = True
-        ids, labels = mask(whole, maskable, settings.masked_share, masked, vocabulary, np.random.default_rng([seed, i]))
+        draw = i + made.epoch * len(made) if settings.remask else i
+        rng = np.random.default_rng([seed, draw])
+        ids, labels = mask(whole, maskable, settings.masked_share, masked, vocabulary, rng)
         return {"input_ids": ids, "labels": labels}
 
     lengths = [length for length in table.lengths for _ in range(maskings)]
-    return Examples(len(lengths), make, lengths), {"windows": len(table), "shortened_words": shortened}
+    made = Examples(len(lengths), make, lengths)
+    return made, {"windows": len(table), "shortened_words": shortened}
 
 
 def masked_loss(model: nn.Module, examples: Examples, batch_size: int) -> dict[str, float]:

@@ -5,7 +5,7 @@ end and match all say so; without it an answer goes from each start to the neare
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,7 +18,6 @@ from transformers import PreTrainedModel
 
 from tofner.corpora.examples import MrcExample, Sentence
 from tofner.corpora.lazy import in_chunks
-from tofner.corpora.ner_as_mrc import ner_to_mrc
 from tofner.errors import BadModel, Problem
 from tofner.model.layout import HEADS, MRC
 from tofner.training.batches import ENCODED_TOGETHER, Examples, FeatureFile, Features, pad
@@ -41,6 +40,8 @@ class Reads(Protocol):
     @property
     def match_threshold(self) -> float: ...
     @property
+    def answer_end(self) -> str: ...
+    @property
     def batch_size(self) -> int: ...
 
 
@@ -51,9 +52,11 @@ class Reading:
     max_pieces: int
     overlap_pieces: int
     match_threshold: float
+    answer_end: str
     batch_size: int
 
 
+READING = ("max_pieces", "overlap_pieces", "match_threshold", "answer_end")  # what `mrc.json` keeps
 COLUMNS = ("input_ids", "token_type_ids", "starts", "ends", "spans")  # of training features
 
 
@@ -149,7 +152,7 @@ def save_heads(model: SpanExtractor, folder: Path, settings: Reads) -> None:
     heads = {name: t.contiguous() for name, t in model.state_dict().items() if not name.startswith("encoder.")}
     save_file(heads, folder / HEADS)
     about = {"span_match": model.match is not None}
-    about |= {name: getattr(settings, name) for name in ("max_pieces", "overlap_pieces", "match_threshold")}
+    about |= {name: getattr(settings, name) for name in READING}
     (folder / MRC).write_text(json.dumps(about) + "\n", encoding="utf-8")
 
 
@@ -178,37 +181,53 @@ def windows_of(encoder: PieceEncoder, examples: Sequence[MrcExample], settings: 
 
 
 def span_examples(
-    encoder: PieceEncoder, examples: Iterable[MrcExample], settings: Reads
+    encoder: PieceEncoder, examples: Iterable[MrcExample], settings: Reads, empty_windows: float = 1.0, seed: int = 0
 ) -> tuple[Examples, dict[str, int]]:
     """Training features over context pieces only; an answer counts in every window that holds all of it. No piece of a
     word that is not trusted counts, and a window in which none does is left out.
 
+    Of the windows that hold no answer while another one of their question does, a share is kept, drawn by seed.
+
     Features are [pieces]: `input_ids`, `token_type_ids`, `starts`, `ends` (0, 1 or IGNORED) and `spans`, where a start
     piece holds the place of its end piece.
     """
-    shortened = 0
+    shortened = skipped = 0
+    rng = np.random.default_rng(seed)
 
     def rows() -> Iterator[Features]:
-        nonlocal shortened
+        nonlocal shortened, skipped
         for chunk in in_chunks(examples, ENCODED_TOGETHER):
             windows, cut = windows_of(encoder, chunk, settings)
             shortened += cut
+            answered = {one.example for one in windows if inside(chunk[one.example], one)}
             for one in windows:
+                empty = one.example in answered and not inside(chunk[one.example], one)
+                if empty and empty_windows < 1 and rng.random() >= empty_windows:
+                    skipped += 1
+                    continue
+                ending = ends_at(one, settings)
                 starts = np.full(one.ids.size, IGNORED, np.int32)
                 starts[one.first[0] : one.last[-1] + 1] = 0
                 ends = starts.copy()
                 spans = np.full(one.ids.size, IGNORED, np.int32)
                 for start, end in inside(chunk[one.example], one):
                     starts[one.first[start]] = 1
-                    ends[one.last[end - 1]] = 1
-                    spans[one.first[start]] = one.last[end - 1]
+                    ends[ending[end - 1]] = 1
+                    spans[one.first[start]] = ending[end - 1]
                 for word in distrusted(chunk[one.example], one):
                     starts[one.first[word] : one.last[word] + 1] = ends[one.first[word] : one.last[word] + 1] = IGNORED
                 if (starts != IGNORED).any():
                     yield dict(zip(COLUMNS, (one.ids, one.types, starts, ends, spans), strict=True))
 
     table = FeatureFile(rows(), COLUMNS)
-    return Examples(len(table), table.__getitem__, table.lengths), {"windows": len(table), "shortened_words": shortened}
+    told = {"windows": len(table), "shortened_words": shortened}
+    told |= {"skipped_windows": skipped} if empty_windows < 1 else {}
+    return Examples(len(table), table.__getitem__, table.lengths), told
+
+
+def ends_at(one: SpanWindow, settings: Reads) -> np.ndarray:
+    """The piece at which an answer that ends with a word ends: int32 [words of the window]."""
+    return one.last if settings.answer_end == "last" else one.first
 
 
 def inside(example: MrcExample, one: SpanWindow) -> list[tuple[int, int]]:
@@ -240,7 +259,7 @@ def predict_answers(
     answers: list[set[tuple[int, int]]] = [set() for _ in examples]
     for batch, output in _forward(model, windows, settings.batch_size * 4):
         for row, one in enumerate(batch):
-            for first, last in _decode(model, output, row, one, settings.match_threshold):
+            for first, last in _decode(model, output, row, one, settings):
                 start, end = one.window.start + first, one.window.start + last + 1
                 if one.window.own_start <= start < one.window.own_end:
                     answers[one.example].add((start, end))
@@ -251,19 +270,19 @@ def predict_tags(
     model: SpanExtractor,
     encoder: PieceEncoder,
     sentences: Iterable[Sentence],
-    queries: Mapping[str, str],
+    queries: Sequence[tuple[str, str]],
     settings: Reads,
 ) -> Iterator[list[str]]:
-    """BIO2 tags of each sentence by the answers to the question of each type, in the order of `queries`.
+    """BIO2 tags of each sentence by the answers to questions, given with the type that an answer to them has.
 
-    Where answers overlap, the first type's stays, and of one type the one that begins first.
+    Where answers overlap, that to the first question stays, and of one question the one that begins first.
     """
     for chunk in in_chunks(sentences, ENCODED_TOGETHER):
-        asked = [example for one in chunk for example in ner_to_mrc(Sentence(one.id, one.tokens, []), queries)]
+        asked = [MrcExample(one.id, query, one.tokens, [], []) for one in chunk for _, query in queries]
         answers = predict_answers(model, encoder, asked, settings)
         for i, one in enumerate(chunk):
             found = zip(queries, answers[i * len(queries) : (i + 1) * len(queries)], strict=True)
-            spans = (Span(*ends, type_) for type_, group in found for ends in sorted(group))
+            spans = (Span(*ends, type_) for (type_, _), group in found for ends in sorted(group))
             yield first_come(spans, len(one.tokens))
 
 
@@ -280,21 +299,20 @@ def _forward(
 
 
 def _decode(
-    model: SpanExtractor, output: dict[str, torch.Tensor], row: int, one: SpanWindow, threshold: float
+    model: SpanExtractor, output: dict[str, torch.Tensor], row: int, one: SpanWindow, settings: Reads
 ) -> list[tuple[int, int]]:
     """Answers of one window as (first word, last word) within it."""
+    ending = ends_at(one, settings)
     starts = np.flatnonzero(output["start"][row, one.first].argmax(-1).cpu().numpy())
-    ends = np.flatnonzero(output["end"][row, one.last].argmax(-1).cpu().numpy())
+    ends = np.flatnonzero(output["end"][row, ending].argmax(-1).cpu().numpy())
     if model.match is None:
         return nearest_ends(starts, ends)
     pairs = [(int(s), int(e)) for s in starts for e in ends if s <= e]
     if not pairs:
         return []
-    places = torch.tensor(
-        [[row, int(one.first[s]), int(one.last[e])] for s, e in pairs], device=output["hidden"].device
-    )
+    places = torch.tensor([[row, int(one.first[s]), int(ending[e])] for s, e in pairs], device=output["hidden"].device)
     probability = model.match_logits(output["hidden"], places).float().sigmoid().cpu().numpy()
-    return [pair for pair, p in zip(pairs, probability, strict=True) if p > threshold]
+    return [pair for pair, p in zip(pairs, probability, strict=True) if p > settings.match_threshold]
 
 
 def nearest_ends(starts: Sequence[int] | np.ndarray, ends: Sequence[int] | np.ndarray) -> list[tuple[int, int]]:
@@ -313,10 +331,13 @@ def nearest_ends(starts: Sequence[int] | np.ndarray, ends: Sequence[int] | np.nd
 
 
 def score_answers(predicted: Sequence[set[tuple[int, int]]], examples: Sequence[MrcExample]) -> dict[str, float]:
-    """Micro P, R and F1 over exact word spans."""
+    """Micro P, R and F1 over exact word spans; those with a word that is not trusted count on neither side."""
     right = found = gold = 0
-    for answers, example in zip(predicted, examples, strict=True):
-        truth = set(zip(example.starts, example.ends, strict=True))
+    for said, example in zip(predicted, examples, strict=True):
+        answers, truth = said, set(zip(example.starts, example.ends, strict=True))
+        if example.trusted is not None:
+            counted = example.trusted
+            answers, truth = ({(a, b) for a, b in side if all(counted[a:b])} for side in (answers, truth))
         right += len(answers & truth)
         found += len(answers)
         gold += len(truth)

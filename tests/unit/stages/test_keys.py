@@ -54,7 +54,7 @@ class Setup:
         make_preset(root / "preset.yaml", root / "encoder")
 
     def keys(self, *overrides: str, seed: int = 2019, code: Callable[[str], str] | None = None) -> dict[str, str]:
-        own = (f"queries={self.root / 'queries'}", *overrides)
+        own = (f"queries={self.root / 'queries'}", f"ner_as_mrc.queries={self.root / 'queries'}", *overrides)
         with pytest.MonkeyPatch.context() as patch:
             if code is not None:
                 patch.setattr(PLANNING, "code_revision", code)
@@ -203,6 +203,9 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "queries": ("", set()),
     "types": ("", set()),  # needs a question more: below
     "label_map": ("{MISC: null}", {"prepare", "gold"}),  # maps a type that these corpora lack
+    "ner_as_mrc.types": ("[PER, ORG, LOC]", {"prepare"} | after("mrc")),
+    "ner_as_mrc.queries": ("", set()),  # of those types: test_choices
+    "ner_as_mrc.label_map": ("", set()),
     "roles.source_ner.train": ("[src/train, src/dev]", {"prepare"} | after("mlm")),
     "roles.source_ner.dev": ("[src/test]", {"prepare"} | after("mrc")),
     "roles.translated_ner.train": ("[src/test]", {"prepare"} | after("mlm")),
@@ -368,7 +371,7 @@ def test_what_a_stage_opens_is_in_its_key(shared: Setup, task: str, switched: bo
         "mlm": ["stages.mlm.source_text=false"],
         "mrc": ["stages.mrc.sources=false", "stages.mrc.targets=false", "stages.mrc.ner_as_mrc=false"],
         "pseudo_ner": ["stages.pseudo_ner.mix=pseudo+source"],
-        "loop_mrc": ["stages.loop_mrc.sources=true", "stages.loop_mrc.ner_as_mrc=true"],
+        "loop_mrc": ["stages.loop_mrc.mix=all"],
         "loop_ner": ["stages.loop_ner.mix=pseudo+source"],
         "export": ["stages.export.int8=true"],
     }

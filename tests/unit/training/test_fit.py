@@ -70,6 +70,7 @@ class Run:
     after_epoch: list[dict[str, torch.Tensor]]
     score_modes: list[bool]
     keep: Keep
+    epochs_seen: list[int]
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -103,7 +104,14 @@ def _free_determinism() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
-def run_fit(folder: Path, script: tuple[float, ...] = SCRIPT, freeze: float = 0.0, seed: int = 5, **more: Any) -> Run:
+def run_fit(
+    folder: Path,
+    script: tuple[float, ...] = SCRIPT,
+    freeze: float = 0.0,
+    seed: int = 5,
+    keep_last: bool = False,
+    **more: Any,
+) -> Run:
     """Fit the tiny model; a NaN in the script stands for a kill after that epoch's training."""
     prepare_torch(seed)
     model, steps, keep = Tiny(), Steps(), keep_in(folder)
@@ -120,6 +128,7 @@ def run_fit(folder: Path, script: tuple[float, ...] = SCRIPT, freeze: float = 0.
     score_modes: list[bool] = []
     rows = [np.array([i, i % 5, i % 3, 1]) for i in range(1, SIZE + 1)]
     values = iter(script)
+    epochs_seen: list[int] = []
 
     def score(m: nn.Module) -> dict[str, float]:
         after_epoch.append(weights(m))
@@ -133,13 +142,18 @@ def run_fit(folder: Path, script: tuple[float, ...] = SCRIPT, freeze: float = 0.
     hook = register_optimizer_step_pre_hook(before_step)
     fitted: Fitted | None = None
     try:
-        examples = Examples(SIZE, lambda i: {"input_ids": rows[i]})
-        fitted = fit(model, examples, lambda batch: pad(batch, {}), score, settings, keep, seed, freeze_first=freeze)
+
+        def make(i: int) -> Features:
+            epochs_seen.append(examples.epoch)
+            return {"input_ids": rows[i]}
+
+        examples = Examples(SIZE, make, [4] * SIZE)
+        fitted = fit(model, examples, lambda batch: pad(batch, {}), score, settings, keep, seed, freeze, keep_last)
     except KeyboardInterrupt:
         assert any(map(math.isnan, script))
     finally:
         hook.remove()
-    return Run(model, steps, fitted, after_epoch, score_modes, keep)
+    return Run(model, steps, fitted, after_epoch, score_modes, keep, epochs_seen)
 
 
 def test_the_best_epoch_is_left_and_told(tmp_path: Path) -> None:
@@ -178,6 +192,40 @@ def test_rates_rise_and_fall_and_the_head_has_its_own(tmp_path: Path, head_rate:
         for name, rate in rates.items():
             highest = peak if name.startswith("head.") else 0.01
             assert rate == pytest.approx(highest * schedule(step, STEPS // 4)), (step, name)
+
+
+def test_a_constant_rate_falls_from_epoch_to_epoch(tmp_path: Path) -> None:
+    run = run_fit(tmp_path, warmup=0.25, schedule="constant", epoch_decay=0.5)
+    an_epoch = STEPS // EPOCHS
+    expected = [min(1.0, step / (STEPS // 4)) * 0.5 ** (step // an_epoch) for step in range(STEPS)]
+    assert [rates["head.bias"] / 0.01 for rates in run.steps.rates] == pytest.approx(expected)
+    assert len({round(value, 6) for value in expected}) > 4
+
+
+def test_the_encoder_rises_when_its_head_is_warm(tmp_path: Path) -> None:
+    """After the wait its rate begins at 0 and takes as many steps to rise as the head's took."""
+    run = run_fit(tmp_path, warmup=0.25, freeze=0.5)
+    waits, warm = STEPS // 2, STEPS // 4
+    for step, rates in enumerate(run.steps.rates):
+        assert rates["head.weight"] == pytest.approx(0.01 * schedule(step, warm))
+        rising = max(0.0, min(1.0, (step - waits) / warm))
+        assert rates["encoder.linear.weight"] == pytest.approx(0.01 * min(rising, schedule(step, warm))), step
+    assert run.steps.rates[waits]["encoder.linear.weight"] == 0.0 < run.steps.rates[waits + 1]["encoder.linear.weight"]
+
+
+def test_the_last_epoch_is_left_where_that_is_asked_for(tmp_path: Path) -> None:
+    run = run_fit(tmp_path, keep_last=True)
+    assert equal(weights(run.model), run.after_epoch[-1])
+    assert (run.metrics["best_epoch"], run.metrics["score"]) == (4.0, 0.1)
+    run_fit(tmp_path / "killed", (0.2, 0.9, math.nan), keep_last=True)
+    again = run_fit(tmp_path / "killed", script=(0.9, 0.1), keep_last=True)
+    assert equal(weights(again.model), weights(run.model))
+
+
+def test_examples_know_their_epoch_after_a_kill_too(tmp_path: Path) -> None:
+    run_fit(tmp_path, (0.2, 0.9, math.nan))
+    assert run_fit(tmp_path / "whole").epochs_seen == sorted([*range(EPOCHS)] * SIZE)
+    assert run_fit(tmp_path, script=(0.05, 0.15)).epochs_seen == [2] * SIZE + [3] * SIZE
 
 
 def test_matrices_decay_and_biases_and_norms_do_not(tmp_path: Path) -> None:

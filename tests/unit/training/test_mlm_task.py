@@ -56,6 +56,21 @@ def test_each_sentence_is_masked_afresh_as_often_as_asked(folder: Path) -> None:
         assert len({tuple(np.flatnonzero(examples[k * 7 + j]["labels"] != IGNORED)) for j in range(7)}) > 1
 
 
+@pytest.mark.parametrize("remask", [True, False])
+def test_each_epoch_has_maskings_of_its_own(folder: Path, remask: bool) -> None:
+    texts = [words for words, _ in sentences("news", 6)]
+    settings = SETTINGS.model_copy(update={"remask": remask})
+    examples, _ = mask_examples(checkpoint.piece_encoder(folder), texts, settings, 100, 1, 3)
+    seen = []
+    for epoch in (0, 1, 1):
+        examples.epoch = epoch
+        seen.append([tuple(examples[i]["labels"].tolist()) for i in range(len(examples))])
+    assert seen[1] == seen[2], "an epoch that is gone on with is the same"
+    assert (seen[0] == seen[1]) != remask
+    if remask:
+        assert len({row for epoch in seen for row in epoch}) > len(set(seen[0])) * 1.5
+
+
 def test_lengths_are_those_of_the_examples(folder: Path) -> None:
     examples = examples_of(folder, [words for words, _ in sentences("news", 5)], maskings=3)
     assert examples.lengths == [examples[i]["input_ids"].size for i in range(len(examples))]

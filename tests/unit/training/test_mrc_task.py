@@ -17,6 +17,7 @@ from tofner.errors import BadModel
 from tofner.settings import Mrc
 from tofner.training import checkpoint
 from tofner.training.mrc import (
+    Reading,
     SpanExtractor,
     collate,
     inside,
@@ -228,6 +229,66 @@ def test_long_contexts_are_answered_by_the_window_that_owns_the_word(folder: Pat
     assert predict_answers(model, encoder, items, NARROW) == [owned]
 
 
+def test_windows_without_the_answer_may_be_fewer(folder: Path) -> None:
+    """All that hold an answer stay, all of a question without one, and a share of the others."""
+    encoder = checkpoint.piece_encoder(folder)
+    long = [word for words, _ in sentences("posts", 8) for word in words]
+    items = [question(long, (3, 5)), question(long), *[question(long, (at, at + 1)) for at in range(0, 40)]]
+    windows, _ = windows_of(encoder, items, NARROW)
+    answered = sum(bool(inside(items[one.example], one)) for one in windows)
+    of_none = sum(one.example == 1 for one in windows)
+    assert min(answered, of_none) > 1
+    found = {}
+    for share in (1.0, 0.5, 0.0):
+        examples, counts = span_examples(encoder, items, NARROW, share, 3)
+        rows = [examples[i] for i in range(len(examples))]
+        assert sum(bool((row["starts"] == 1).any()) for row in rows) == answered
+        found[share] = len(rows)
+        assert counts.get("skipped_windows", 0) == len(windows) - len(rows)
+    assert found[1.0] == len(windows)
+    assert found[0.0] == answered + of_none
+    assert found[0.5] - found[0.0] == pytest.approx((found[1.0] - found[0.0]) / 2, rel=0.15)
+    same, other = (span_examples(encoder, items, NARROW, 0.5, seed)[0] for seed in (3, 4))
+    lengths = [span_examples(encoder, items, NARROW, 0.5, 3)[0].lengths, same.lengths]
+    assert lengths[0] == lengths[1] != other.lengths
+
+
+def test_answers_may_end_with_the_piece_that_the_tagger_reads(folder: Path) -> None:
+    """The first one of the last word: learned there, and read from there."""
+    model, encoder = extractor(folder, span_match=False), checkpoint.piece_encoder(folder)
+    first = WIDE.model_copy(update={"answer_end": "first"})
+    ours = span_examples(encoder, [QUESTIONS[0]], first)[0][0]
+    read = AutoTokenizer.from_pretrained(folder)(QUERY, QUESTIONS[0].tokens, is_split_into_words=True)
+    words = [w if s == 1 else None for w, s in zip(read.word_ids(), read.sequence_ids(), strict=True)]
+    assert np.flatnonzero(ours["ends"] == 1).tolist() == [words.index(3), words.index(4)]
+    assert ours["spans"][words.index(1)] == words.index(3) != len(words) - 1 - words[::-1].index(3)
+    items = [question([f"{word}xq" for word in words]) for words, _ in sentences("posts", 6)]  # of several pieces
+    expected = []
+    for item in items:
+        with torch.no_grad():
+            batch = collate([span_examples(encoder, [item], first)[0][0]])
+            output = model(**{name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")})
+        read = AutoTokenizer.from_pretrained(folder)(QUERY, item.tokens, is_split_into_words=True)
+        words = [w if s == 1 else None for w, s in zip(read.word_ids(), read.sequence_ids(), strict=True)]
+        at = [words.index(w) for w in range(len(item.tokens))]
+        begins, ends = (
+            [w for w, place in enumerate(at) if output[name][0, place, 1] > output[name][0, place, 0]]
+            for name in ("start", "end")
+        )
+        following = [*begins[1:], len(at)]
+        pairs = ((a, next((e for e in ends if a <= e < b), None)) for a, b in zip(begins, following, strict=True))
+        expected.append({(a, e + 1) for a, e in pairs if e is not None})
+    assert sum(map(len, expected)) > 4
+    assert predict_answers(model, encoder, items, first) == expected != predict_answers(model, encoder, items, WIDE)
+
+
+def test_an_answer_with_a_word_that_is_not_trusted_is_not_scored() -> None:
+    item = question(["w"] * 6, (0, 2), (3, 5))
+    item.trusted = [True, True, True, True, False, True]
+    assert score_answers([{(0, 2), (4, 6)}], [item])["f1"] == 1.0
+    assert score_answers([{(0, 2), (5, 6)}], [item])["f1"] == pytest.approx(2 / 3)
+
+
 def test_an_answer_belongs_to_windows_that_hold_all_of_it() -> None:
     places = np.arange(6)
     one = SpanWindow(0, Window(4, 10, 5, 9), places, places, places, places)
@@ -294,13 +355,13 @@ def test_a_finished_model_answers_as_it_did(folder: Path, tmp_path: Path, span_m
     """From its folder alone, with windows and threshold of its training."""
     model, encoder = extractor(folder, span_match), checkpoint.piece_encoder(folder)
     items = [question([word for words, _ in sentences("posts", 5) for word in words])]
-    told = NARROW.model_copy(update={"match_threshold": 0.3})
+    told = NARROW.model_copy(update={"match_threshold": 0.3, "answer_end": "first"})
     before = predict_answers(model, encoder, items, told)
     assert before != predict_answers(model, encoder, items, WIDE)
     checkpoint.save(model.encoder, folder, tmp_path)
     save_heads(model, tmp_path, told)
     again, reading = load_extractor(tmp_path, 3)
-    assert (reading.max_pieces, reading.overlap_pieces, reading.match_threshold, reading.batch_size) == (40, 10, 0.3, 3)
+    assert reading == Reading(40, 10, 0.3, "first", 3)
     assert predict_answers(again, encoder, items, reading) == before
     (tmp_path / "mrc.json").unlink()
     with pytest.raises(BadModel, match=r"no mrc\.json"):
