@@ -22,6 +22,7 @@ from tofner.training.ner import predict_tags
 from tofner.words.spans import tags_to_spans
 
 EXAMPLES = 20  # sentences that the report shows
+FEW = 0.2  # share of the tagger's entity words: with fewer believed, learning from the rest teaches to find nothing
 
 
 def run(config: PseudoLabelConfig, work: Work) -> Report:
@@ -68,6 +69,23 @@ def run(config: PseudoLabelConfig, work: Work) -> Report:
     return report
 
 
+def _alarm(believed: int, named: int, report: Report) -> None:
+    """Of so many words that the tagger calls entities so many are believed.
+
+    Raises:
+        BadData: none is, so that nothing but O would be learned.
+    """
+    fix = "train the MRC model longer or on more (its dev F1 stands in its report), or set trust to all"
+    if named and not believed:
+        found = f"no word of the {named} that the tagger calls entities"
+        raise BadData(Problem("words that tagger and MRC model call entities", found, "some", fix))
+    if believed < FEW * named:
+        report.notes.append(
+            f"the MRC model agrees on {believed} of {named} words that the tagger calls entities: {fix}"
+        )
+    report.counts |= {"entity_words": named, "believed_entity_words": believed}
+
+
 def _second_opinion(config: PseudoLabelConfig, work: Work, labelled: list[Sentence], report: Report) -> None:
     """What the MRC model finds in the same sentences, and on how many of their words it agrees with the tagger."""
     folder = work.folder("mrc")
@@ -76,9 +94,16 @@ def _second_opinion(config: PseudoLabelConfig, work: Work, labelled: list[Senten
     found = predict_by_questions(model, checkpoint.piece_encoder(folder), labelled, config.queries, reading)
     opinion = [Sentence(one.id, one.tokens, tags) for one, tags in zip(labelled, found, strict=True)]
     write_ner(work.output / f"{OPINION}.parquet", opinion)
-    trusted = [sum(one.trusted or []) for one in read_believed(work.output, "agree")]
+    trusted = [one.trusted or [] for one in read_believed(work.output, "agree")]
     words = sum(len(one.tokens) for one in labelled)
-    doubted = words - sum(trusted)
+    doubted = words - sum(map(sum, trusted))
+    pairs = (
+        (tag, both)
+        for one, row in zip(labelled, trusted, strict=True)
+        for tag, both in zip(one.tags or [], row, strict=True)
+    )
+    believed = [both for tag, both in pairs if tag != "O"]
+    _alarm(sum(believed), len(believed), report)
     entities = sum(len(tags_to_spans(one.tags or [])) for one in opinion)
     report.counts |= {"words": words, "doubted_words": doubted, "mrc_entities": entities}
     report.metrics["doubted"] = doubted / words

@@ -12,6 +12,8 @@ from tofner.corpora.corpus import read_ner, write_ner
 from tofner.corpora.examples import Sentence
 from tofner.errors import BadData, BadSettings
 from tofner.stages.believed import read_believed
+from tofner.stages.pseudo_label import _alarm
+from tofner.stages.work import Report
 from tofner.training import checkpoint
 from tofner.training.mrc import load_extractor
 from tofner.words.features import IGNORED
@@ -129,6 +131,34 @@ def test_labels_without_an_opinion_are_an_error(chain: Chain, capsys: pytest.Cap
             head=chain.ner.uri,
         )  # fmt: skip
     assert "second_opinion.parquet" in capsys.readouterr().err
+
+
+def test_an_mrc_model_that_is_silent_stops_the_run(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing but O would be learned."""
+
+    def silent(model: object, encoder: object, sentences: list[Sentence], *rest: object) -> list[list[str]]:
+        return [["O"] * len(one.tokens) for one in sentences]
+
+    monkeypatch.setattr("tofner.stages.pseudo_label.predict_by_questions", silent)
+    given = {"corpora": chain.prepare.uri, "model": chain.ner.uri, "mrc": chain.mrc.uri}
+    with pytest.raises(SystemExit, match="2"):
+        chain.do("pseudo_label", (*AGREE, "stages.pseudo_label.batch_size=9"), **given)
+    named = sum(tag != "O" for one in read_ner(chain.labels.folder / "pseudo_ner.parquet") for tag in one.tags or [])
+    assert f"found no word of the {named} that the tagger calls entities; expected some" in capsys.readouterr().err
+
+
+def test_an_mrc_model_that_says_little_is_told_of(labels: Done) -> None:
+    rows = read_ner(labels.folder / "pseudo_ner.parquet"), doubted(labels)
+    pairs = [(tag, out) for one, row in zip(*rows, strict=True) for tag, out in zip(one.tags or [], row, strict=True)]
+    named, believed = (sum(tag != "O" for tag, out in pairs if not out or every) for every in (True, False))
+    assert (labels.counts["entity_words"], labels.counts["believed_entity_words"]) == (named, believed)
+    report = Report()
+    _alarm(20, 100, report)
+    assert report.notes == []
+    _alarm(19, 100, report)
+    assert report.notes[0].startswith("the MRC model agrees on 19 of 100 words that the tagger calls entities")
 
 
 def test_without_an_mrc_model_nobody_can_agree(chain: Chain) -> None:
