@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_clock import FakeClock
-from tests.loopback import FaultyProxy
+from tests.loopback import FaultyProxy, ScriptedS3
 from tofner import storage
 from tofner.errors import BadInput, PassingFault
 from tofner.storage import BUCKET, LocalStore
@@ -532,3 +532,39 @@ def test_check_writable_leaves_its_marker_and_passes_again(prefix: str) -> None:
     storage.check_writable(prefix)
     storage.check_writable(prefix)
     assert json.loads(storage.read_bytes(storage.join(prefix, ".tofner"))) == {"tofner": "writes here"}
+
+
+@pytest.mark.parametrize("size", [3, 17 * MIB])
+def test_a_new_object_takes_a_free_place_and_no_other(prefix: str, tmp_path: Path, size: int) -> None:
+    def made(byte: bytes) -> Path:
+        (tmp_path / "made").write_bytes(byte * size)
+        return tmp_path / "made"
+
+    uri = storage.join(prefix, "out")
+    assert storage.file_etag(uri) is None
+    etag = storage.put_new_file(made(b"1"), uri)
+    assert etag == storage.file_etag(uri)
+    assert [info.etag for info in storage.list_files(prefix)] == [etag]
+    assert storage.put_new_file(made(b"1"), uri) == etag, "the same is as good"
+    if size < MIB:  # a store may ignore the condition where an upload of parts is completed
+        assert storage.put_new_file(made(b"2"), uri) is None
+        assert storage.read_bytes(uri) == b"1" * size
+    assert storage.content_sha256(uri) == hashlib.sha256(storage.read_bytes(uri)).hexdigest()
+
+
+def test_a_store_without_conditional_puts_gets_plain_ones(scripted_s3: ScriptedS3, tmp_path: Path) -> None:
+    (tmp_path / "made").write_bytes(b"x")
+    scripted_s3.says((501, "NotImplemented"), (200, ""))
+    assert storage.put_new_file(tmp_path / "made", "s3://bucket/out") == '"e"'
+    assert ["if-none-match" in request.headers for request in scripted_s3.requests] == [True, False]
+
+
+def test_only_the_version_that_was_listed_is_read(prefix: str) -> None:
+    uri = storage.join(prefix, "x")
+    storage.write_bytes(uri, b"one")
+    (info,) = storage.list_files(prefix)
+    with storage.open_read(uri, etag=info.etag) as stream:
+        assert stream.read() == b"one"
+    storage.write_bytes(uri, b"two")
+    with pytest.raises(BadInput, match=r"x: found another version .*; expected the one that was listed"):
+        storage.open_read(uri, etag=info.etag)

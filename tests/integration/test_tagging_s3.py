@@ -70,6 +70,23 @@ def test_single_object_and_large_output(model: str, prefix: str) -> None:
     assert written.count(b'"entities": [') == 900
 
 
+def test_outputs_and_inputs_that_change_are_seen(model: str, prefix: str) -> None:
+    source, out = storage.join(prefix, "in.txt"), storage.join(prefix, "out")
+    storage.write_bytes(source, b"Ajax\n" * 40)
+    tag_job(model, source, out, shard_bytes=50, worker="1/2", quiet=True)
+    part = storage.join(out, "in.part-00001-of-00004.jsonl")
+    whole = storage.read_bytes(part)
+    storage.write_bytes(part, whole[:-1])
+    assert tag_job(model, source, out, shard_bytes=50, worker="0/2", quiet=True).complete
+    assert storage.read_bytes(part) == whole
+    storage.write_bytes(part, whole[:-1])
+    assert tag_job(model, source, out, shard_bytes=50, quiet=True).complete
+    assert storage.read_bytes(part) == whole
+    storage.write_bytes(source, b"Ajax\n" * 39 + b"Oslo\n")
+    with pytest.raises(BadInput, match=r"1 inputs are others: in.txt is changed"):
+        tag_job(model, source, out, shard_bytes=50, quiet=True)
+
+
 def test_nothing_there(model: str, prefix: str) -> None:
     with pytest.raises(BadInput, match="no files"):
         tag_job(model, storage.join(prefix, "nowhere"), storage.join(prefix, "out"), quiet=True)

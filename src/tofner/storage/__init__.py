@@ -14,7 +14,18 @@ land; readers find it by its sha256. So give folders with different contents dif
 from tofner.storage.faults import NoSuchObject
 from tofner.storage.folders import check_writable, digest, fetch_folder, folder_index, remove_folder, store_folder
 from tofner.storage.index import INDEX, FileEntry, FolderIndex, file_sha256
-from tofner.storage.objects import FileInfo, exists, list_files, put_file, read_bytes, write_bytes
+from tofner.storage.local import local_faults
+from tofner.storage.objects import (
+    FileInfo,
+    content_sha256,
+    exists,
+    file_etag,
+    list_files,
+    put_file,
+    put_new_file,
+    read_bytes,
+    write_bytes,
+)
 from tofner.storage.pointers import PointerMoved, move_pointer, read_pointer
 from tofner.storage.server import BUCKET, LocalStore
 from tofner.storage.streams import open_read
@@ -33,18 +44,22 @@ __all__ = [
     "Progress",
     "absolute",
     "check_writable",
+    "content_sha256",
     "digest",
     "exists",
     "fetch_folder",
+    "file_etag",
     "file_sha256",
     "folder_index",
     "is_place",
     "is_s3",
     "join",
     "list_files",
+    "local_faults",
     "move_pointer",
     "open_read",
     "put_file",
+    "put_new_file",
     "read_bytes",
     "read_pointer",
     "remove_folder",

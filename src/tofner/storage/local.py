@@ -45,6 +45,9 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+_NOT_HERE = (errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP)
+
+
 @contextlib.contextmanager
 def local_faults(uri: str) -> Iterator[None]:
     """Turn the operating system's refusals into BadInput, and a full or failing disk into PassingFault."""
@@ -59,6 +62,9 @@ def local_faults(uri: str) -> Iterator[None]:
     except PermissionError as error:
         raise BadInput(Problem(uri, "no permission", "a path this user may use", "change its mode or owner")) from error
     except OSError as error:
+        if error.errno in _NOT_HERE:
+            fix = "choose another place"
+            raise BadInput(Problem(uri, str(error.strerror), "a place that can be written", fix)) from error
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE):
             raise PassingFault(f"{uri}: {error.strerror}") from error
         raise

@@ -1,5 +1,6 @@
 """Single objects and files: whole reads and writes, listings. Public through `tofner.storage`."""
 
+import errno
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tofner.errors import BadInput, PassingFault, Problem
 from tofner.storage import s3
 from tofner.storage.faults import NoSuchObject, error_code, not_s3
 from tofner.storage.index import INDEX, FileEntry, file_sha256
@@ -117,15 +117,107 @@ def put_file(path: Path, uri: str) -> None:
         path.unlink()
         return
     target = Path(uri)
-    try:
+    with local_faults(uri):
         target.parent.mkdir(parents=True, exist_ok=True)
         path.chmod(0o644)
         path.replace(target)
         sync_folder(target.parent)
-    except (NotADirectoryError, FileExistsError, PermissionError, IsADirectoryError) as error:
-        raise BadInput(Problem(uri, str(error), "a place that can be written", "choose another output")) from error
-    except OSError as error:
-        raise PassingFault(f"{uri}: {error}") from error
+
+
+def put_new_file(path: Path, uri: str) -> str | None:
+    """Move a local file to where nothing is yet, whole or not at all; returns its etag (see `file_etag`).
+
+    None, and the file stays, if something else is there. The same contents there are as good as one's own. A store that
+    does not know conditional puts gets a plain one.
+
+    Raises as `put_file`.
+    """
+    if not is_s3(uri):
+        return _link_new(path, Path(uri))
+    entry = FileEntry(path.stat().st_size, file_sha256(path))
+
+    def send(**condition: str) -> dict[str, Any]:
+        with Transfer(f"store {uri}", entry.size, _silent) as transfer:
+            return upload(transfer, path, uri, entry, lambda: None, _is_no_plain_put, **condition)
+
+    try:
+        etag = etag_of(uri, send(IfNoneMatch="*"))
+    except Exception as error:
+        if error_code(error) in UNKNOWN_CONDITION:
+            etag = etag_of(uri, send())
+        elif not s3.is_refused(error):
+            raise
+        else:
+            there = object_info(uri)
+            if there.size != entry.size or content_sha256(uri) != entry.sha256:
+                return None
+            etag = there.etag
+    path.unlink()
+    return etag
+
+
+UNKNOWN_CONDITION = ("NotImplemented", "501")
+
+
+def _is_no_plain_put(error: BaseException) -> bool:
+    return s3.is_refused(error) or error_code(error) in UNKNOWN_CONDITION
+
+
+def content_sha256(uri: str) -> str:
+    """sha256 of what is stored, hex; it is read for that. Raises as `read_bytes`."""
+    if not is_s3(uri):
+        with local_faults(uri):
+            return file_sha256(Path(uri))
+    bucket, key = split_object(uri)
+
+    def get() -> str:
+        total = hashlib.sha256()
+        with body_of(s3.client().get_object(Bucket=bucket, Key=key)) as body:
+            while data := body.read(2**20):
+                total.update(data)
+        return total.hexdigest()
+
+    return s3.call(uri, get)
+
+
+def _link_new(path: Path, target: Path) -> str | None:
+    digest = file_sha256(path)
+    with local_faults(str(target)):
+        if target.exists():
+            if not target.is_file() or file_sha256(target) != digest:
+                return None
+        else:
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.hardlink_to(path)
+            except FileExistsError:  # another process, right now
+                return _link_new(path, target) if target.is_file() else None
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                put_file(path, str(target))
+                return digest
+            target.chmod(0o644)
+            sync_folder(target.parent)
+        path.unlink()
+    return digest
+
+
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS, errno.EXDEV)
+
+
+def file_etag(uri: str) -> str | None:
+    """What changes when a file or object does: the ETag in S3, the sha256 of a local file; None if nothing is there.
+
+    Raises as `read_bytes`.
+    """
+    if not is_s3(uri):
+        with local_faults(uri):
+            return file_sha256(Path(uri)) if Path(uri).is_file() else None
+    try:
+        return object_info(uri).etag
+    except NoSuchObject:
+        return None
 
 
 def _silent(done: int, total: int) -> None:

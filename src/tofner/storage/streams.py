@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from tofner.errors import PassingFault
+from tofner.errors import BadInput, PassingFault, Problem
 from tofner.storage import s3
 from tofner.storage.local import local_faults
 from tofner.storage.objects import object_info
@@ -14,20 +14,20 @@ from tofner.storage.uri import is_s3, split_object
 STREAM_BYTES = 2**20
 
 
-def open_read(uri: str, start: int = 0, end: int | None = None) -> BinaryIO:
+def open_read(uri: str, start: int = 0, end: int | None = None, etag: str = "") -> BinaryIO:
     """A buffered, seekable stream over bytes `start` to `end` (exclusive; None: to the end); position 0 is `start`.
 
     From S3 the bytes come as they are read; a connection that breaks is opened again where it broke, on the same
-    version of the object.
+    version of the object: the one with `etag`, if given (of S3 only).
 
     Raises:
-        BadInput, PassingFault: as `read_bytes`, at opening or later.
+        BadInput, PassingFault: as `read_bytes`, at opening or later; BadInput also if it is no longer that version.
         ValueError: `start` is negative or `end` lies before it.
     """
     if start < 0 or (end is not None and end < start):
         raise ValueError(f"bytes {start} to {end} are no range")
     if is_s3(uri):
-        size, open_at = _s3_source(uri)
+        size, open_at = _s3_source(uri, etag)
     else:
         size, open_at = _local_source(uri)
     raw = _Range(uri, open_at, min(start, size), size if end is None else min(end, size))
@@ -46,9 +46,12 @@ def _local_source(uri: str) -> tuple[int, Callable[[int, int], Any]]:
         return Path(uri).stat().st_size, open_at
 
 
-def _s3_source(uri: str) -> tuple[int, Callable[[int, int], Any]]:
+def _s3_source(uri: str, etag: str) -> tuple[int, Callable[[int, int], Any]]:
     bucket, key = split_object(uri)
     info = object_info(uri)
+    if etag and info.etag != etag:
+        fix = "run again when nothing writes to it"
+        raise BadInput(Problem(uri, f"another version ({info.etag})", f"the one that was listed ({etag})", fix))
 
     def open_at(start: int, end: int) -> Any:
         span = f"bytes={start}-{end - 1}"

@@ -130,38 +130,58 @@ def part_ranges(size: int) -> list[tuple[int, int]]:
     return [(start, min(start + step, size)) for start in range(0, size, step)]
 
 
-def upload(transfer: Transfer, path: Path, uri: str, entry: FileEntry, before_visible: Callable[[], None]) -> None:
-    """Put one file; `before_visible` runs right before the object appears and may raise to stop it.
+def upload(
+    transfer: Transfer,
+    path: Path,
+    uri: str,
+    entry: FileEntry,
+    before_visible: Callable[[], None],
+    meant: Callable[[BaseException], bool] = lambda _: False,
+    **condition: str,
+) -> dict[str, Any]:
+    """Put one file, on a condition (`IfNoneMatch`) if given; returns the server's answer. `before_visible` runs right
+    before the object appears and may raise to stop it.
 
     Raises:
-        BadInput, PassingFault: as `s3.call`.
+        BadInput, PassingFault: as `s3.call`, which lets out errors that are `meant`.
     """
     bucket, key = split_uri(uri)
     ranges = part_ranges(entry.size)
     if len(ranges) > 1:
-        _upload_parts(transfer, path, uri, ranges, before_visible)
-        return
+        return _upload_parts(transfer, path, uri, ranges, before_visible, meant, condition)
     data = _read(path, 0, entry.size)
     before_visible()
-    total = checksum(data)
-    s3.call(uri, lambda: s3.client().put_object(Bucket=bucket, Key=key, Body=data, ChecksumSHA256=total))
+    name = {"Bucket": bucket, "Key": key, "ChecksumSHA256": checksum(data)}
+    answer: dict[str, Any] = s3.call(uri, lambda: s3.client().put_object(**name, Body=data, **condition), meant)
     transfer.moved(entry.size)
+    return answer
 
 
 def _upload_parts(
-    transfer: Transfer, path: Path, uri: str, ranges: list[tuple[int, int]], before_visible: Callable[[], None]
-) -> None:
+    transfer: Transfer,
+    path: Path,
+    uri: str,
+    ranges: list[tuple[int, int]],
+    before_visible: Callable[[], None],
+    meant: Callable[[BaseException], bool],
+    condition: dict[str, str],
+) -> dict[str, Any]:
     """A multipart upload, begun again if the server loses it."""
     for _ in range(WHOLE_TRIES):
         with contextlib.suppress(_UploadGone):
-            _try_parts(transfer, path, uri, ranges, before_visible)
-            return
+            return _try_parts(transfer, path, uri, ranges, before_visible, meant, condition)
     raise PassingFault(f"{uri}: the server lost the multipart upload {WHOLE_TRIES} times")
 
 
 def _try_parts(
-    transfer: Transfer, path: Path, uri: str, ranges: list[tuple[int, int]], before_visible: Callable[[], None]
-) -> None:
+    transfer: Transfer,
+    path: Path,
+    uri: str,
+    ranges: list[tuple[int, int]],
+    before_visible: Callable[[], None],
+    meant: Callable[[BaseException], bool],
+    condition: dict[str, str],
+) -> dict[str, Any]:
     bucket, key = split_uri(uri)
     begin = s3.call(
         uri, lambda: s3.client().create_multipart_upload(Bucket=bucket, Key=key, ChecksumAlgorithm="SHA256")
@@ -185,14 +205,17 @@ def _try_parts(
     try:
         parts = transfer.each_part([partial(put, number, *span) for number, span in enumerate(ranges, start=1)])
         before_visible()
-        whole = {"Parts": parts}
-        s3.call(uri, lambda: s3.client().complete_multipart_upload(**name, MultipartUpload=whole), _is_gone)
+        whole = {**name, "MultipartUpload": {"Parts": parts}, **condition}
+        done: dict[str, Any] = s3.call(
+            uri, lambda: s3.client().complete_multipart_upload(**whole), lambda error: _is_gone(error) or meant(error)
+        )
     except BaseException as error:
         if _is_gone(error):
             transfer.moved(-sent)
             raise _UploadGone from error
         _abort(name)
         raise
+    return done
 
 
 def _is_gone(error: BaseException) -> bool:

@@ -1,10 +1,12 @@
 """`tofner.storage` on local folders, its URIs, and what each fault means. No S3 server needed."""
 
+import errno
 import fcntl
 import hashlib
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -561,3 +563,57 @@ def test_what_is_an_address_and_what_a_name(tmp_path: Path, monkeypatch: pytest.
     assert not any(storage.is_place(uri) for uri in ("org/model@0123abc", "nowhere", str(tmp_path / "nowhere")))
     with pytest.raises(BadInput):
         storage.is_place("gs://bucket/key")
+
+
+def test_a_new_file_takes_a_free_place_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(data: bytes) -> Path:
+        (tmp_path / "made").write_bytes(data)
+        return tmp_path / "made"
+
+    target = tmp_path / "deep/out"
+    etag = storage.put_new_file(made(b"one"), str(target))
+    assert etag == storage.file_etag(str(target)) == hashlib.sha256(b"one").hexdigest()
+    assert target.stat().st_mode & 0o777 == 0o644
+    assert not (tmp_path / "made").exists()
+    assert storage.put_new_file(made(b"one"), str(target)) == etag, "the same is as good"
+    assert not (tmp_path / "made").exists()
+    assert storage.put_new_file(made(b"two"), str(target)) is None
+    assert (target.read_bytes(), (tmp_path / "made").read_bytes()) == (b"one", b"two")
+    monkeypatch.setattr(Path, "hardlink_to", _no_links)
+    assert storage.put_new_file(made(b"two"), str(tmp_path / "free")) is not None
+    assert (tmp_path / "free").read_bytes() == b"two"
+    assert storage.file_etag(str(tmp_path / "nothing")) is None
+
+
+def _no_links(self: Path, target: Path) -> None:
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.EROFS, BadInput), (errno.ENAMETOOLONG, BadInput), (errno.ELOOP, BadInput), (errno.EACCES, BadInput),
+        (errno.ENOSPC, PassingFault), (errno.EDQUOT, PassingFault), (errno.EIO, PassingFault),
+    ],
+)  # fmt: skip
+def test_what_a_disk_refuses_is_told_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "made").write_bytes(b"x")
+    for name, work in (
+        ("replace", lambda: storage.put_file(tmp_path / "made", str(tmp_path / "out"))),
+        ("hardlink_to", lambda: storage.put_new_file(tmp_path / "made", str(tmp_path / "out"))),
+        ("replace", lambda: storage.write_bytes(str(tmp_path / "out"), b"x")),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, refuse)
+            with pytest.raises(kind, match=re.escape(str(tmp_path / "out"))):
+                work()
+
+
+def test_a_name_that_is_too_long_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="File name too long"):
+        storage.write_bytes(str(tmp_path / ("x" * 300)), b"x")

@@ -12,15 +12,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from tests.tiny_tagger import LABELS, make_tokenizer, publish_tiny
 from tofner import storage
 from tofner.errors import BadData, BadInput, BadSettings, PassingFault
 from tofner.tagging import Tagger, tag_job
 from tofner.tagging.engine.texts import to_words
-from tofner.tagging.formats import read
-from tofner.tagging.formats.outputs import ShardFile
+from tofner.tagging.formats import parquet, read
 from tofner.tagging.job import finish, stats
+from tofner.tagging.job import write as write_module
 from tofner.tagging.job.ledger import Ledger
 from tofner.tagging.job.stats import Counts, Limit
 from tofner.words.segment import segment
@@ -78,11 +79,11 @@ def test_a_receipt_is_written_after_the_output_and_the_bad_records(
     model: str, records_: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
-    commit, write, write_bad = ShardFile.commit, Ledger.write_receipt, Ledger.write_bad
+    commit, write, write_bad = storage.put_new_file, Ledger.write_receipt, Ledger.write_bad
 
-    def committed(self: ShardFile) -> tuple[int, str]:
+    def committed(path: Path, uri: str) -> str | None:
         steps.append("output")
-        return commit(self)
+        return commit(path, uri)
 
     def marked(self: Ledger, *given: Any) -> None:
         steps.append("receipt")
@@ -92,7 +93,7 @@ def test_a_receipt_is_written_after_the_output_and_the_bad_records(
         steps.append("bad")
         write_bad(self, *given)
 
-    monkeypatch.setattr(ShardFile, "commit", committed)
+    monkeypatch.setattr(storage, "put_new_file", committed)
     monkeypatch.setattr(Ledger, "write_receipt", marked)
     monkeypatch.setattr(Ledger, "write_bad", put_aside)
     run(model, records_, tmp_path / "out", shard_bytes=40, max_bad="3")
@@ -119,18 +120,237 @@ def test_a_death_before_the_receipt_leaves_a_shard_to_be_done_again(
     assert [p.read_bytes() for p in parts(tmp_path / "out")] == [p.read_bytes() for p in parts(tmp_path / "whole")]
 
 
-def test_what_has_a_receipt_is_trusted_and_the_rest_is_done(model: str, lines: Path, tmp_path: Path) -> None:
+def test_what_has_a_receipt_is_not_done_again(
+    model: str, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
     report = run(model, lines, out, shard_bytes=16, worker="1/2")
     assert (receipts(out), report.shards_done, report.complete) == (["00001", "00003"], 2, False)
     assert [row["text"] for path in parts(out) for row in rows_of(path)] == ["Ajax 02", "Ajax 03", "Ajax 06", "Ajax 07"]
-    for path in parts(out):
-        path.write_bytes(b"kept\n")
+    done: list[str] = []
+    commit = storage.put_new_file
+    monkeypatch.setattr(storage, "put_new_file", lambda path, uri: done.append(Path(uri).name) or commit(path, uri))
     assert run(model, lines, out, shard_bytes=16).complete
-    assert [path.read_bytes() == b"kept\n" for path in parts(out)] == [False, True, False, True]
-    (out / "in.part-00000-of-00004.jsonl").unlink()
-    assert run(model, lines, out, shard_bytes=16).complete, "a finished job is not looked into"
-    assert len(parts(out)) == 3
+    assert done == ["in.part-00000-of-00004.jsonl", "in.part-00002-of-00004.jsonl"]
+    assert run(model, lines, out, shard_bytes=16).complete
+    assert len(done) == 2
+
+
+def tear(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def change(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+ALTERED = [Path.unlink, tear, change]
+
+
+@pytest.mark.parametrize("alter", ALTERED)
+@pytest.mark.parametrize("when", ["before the rest", "when all is done", "for another worker"])
+def test_an_output_that_was_altered_after_its_receipt_is_made_again(
+    model: str, lines: Path, tmp_path: Path, alter: Any, when: str
+) -> None:
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    run(model, lines, whole, shard_bytes=16)
+    run(model, lines, out, shard_bytes=16, worker=None if when == "when all is done" else "1/2")
+    alter(out / "in.part-00001-of-00004.jsonl")
+    report = run(model, lines, out, shard_bytes=16, worker="0/2" if when == "for another worker" else None)
+    assert report.complete
+    assert [path.read_bytes() for path in parts(out)] == [path.read_bytes() for path in parts(whole)]
+
+
+@pytest.mark.parametrize("alter", ALTERED)
+def test_a_part_that_was_altered_is_not_joined(model: str, lines: Path, tmp_path: Path, alter: Any) -> None:
+    out = tmp_path / "o.jsonl"
+    run(model, lines, tmp_path / "whole.jsonl", shard_bytes=16)
+    run(model, lines, out, shard_bytes=16, worker="1/2")
+    alter(tmp_path / "o.jsonl.tofner/parts/00001")
+    assert run(model, lines, out, shard_bytes=16, worker="0/2").complete
+    assert out.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("alter", ALTERED)
+def test_a_joined_output_that_was_altered_is_made_again(model: str, lines: Path, tmp_path: Path, alter: Any) -> None:
+    out = tmp_path / "o.jsonl"
+    run(model, lines, out, shard_bytes=16)
+    expected = out.read_bytes()
+    alter(out)
+    assert run(model, lines, out, shard_bytes=16).complete
+    assert out.read_bytes() == expected
+
+
+def test_an_output_that_somebody_keeps_altering_ends_as_a_passing_fault(
+    model: str, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Ledger.write_receipt
+
+    def altered(self: Ledger, shard: Any, counts: Any) -> None:
+        write(self, shard, counts)
+        if shard.number == 1:
+            tear(Path(self.output_of(shard)))
+
+    monkeypatch.setattr(Ledger, "write_receipt", altered)
+    with pytest.raises(PassingFault, match=r"part-00001-of-00004.jsonl: changed after it was finished"):
+        run(model, lines, tmp_path / "out", shard_bytes=16)
+
+
+def test_an_input_that_is_another_is_refused_and_named(model: str, tmp_path: Path) -> None:
+    """Also in the middle of a large file, with the same size."""
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in "abc":
+        (source / f"{name}.txt").write_bytes(b"Ajax\n" * 40_000)
+    run(model, source, tmp_path / "out", worker="0/2")
+    data = bytearray(b"Ajax\n" * 40_000)
+    data[100_000:100_004] = b"Oslo"
+    (source / "b.txt").write_bytes(data)
+    (source / "c.txt").rename(source / "d.txt")
+    said = "3 inputs are others: b.txt is changed, c.txt is gone, d.txt is new"
+    with pytest.raises(BadInput, match=said):
+        run(model, source, tmp_path / "out", worker="1/2")
+
+
+@pytest.mark.parametrize("segment", [1, 8])
+def test_an_input_that_changes_while_it_is_tagged_is_told(
+    model: str, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segment: int
+) -> None:
+    monkeypatch.setattr(read, "GROUP_RECORDS", 1)
+    monkeypatch.setattr(write_module, "SEGMENT_GROUPS", segment)
+    add = Counts.add
+
+    def written(self: Counts, *given: Any) -> None:
+        lines.write_text("Oslo 00\n" * 8)
+        add(self, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Counts, "add", written)
+        with pytest.raises(BadData, match=r"in.txt: found a file that changed while it was tagged"):
+            run(model, lines, tmp_path / "out")
+    assert receipts(tmp_path / "out") == []
+    assert parts(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize(
+    ("suffix", "joined"), [(".txt", False), (".txt.gz", True), (".txt.zst", False), (".parquet", True)]
+)
+def test_a_killed_worker_goes_on_within_a_shard_with_the_same_bytes_and_statistics(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, joined: bool
+) -> None:
+    """One shard of 10 groups, in segments of 3; run after run dies, each at a later write of the ledger."""
+    monkeypatch.setattr(read, "GROUP_RECORDS", 4)
+    monkeypatch.setattr(parquet, "_ROWS", 4)
+    monkeypatch.setattr(write_module, "SEGMENT_GROUPS", 3)
+    texts = [f"Obama met Merkel {i} in New York" for i in range(40)]
+    source = tmp_path / f"in{suffix}"
+    if suffix == ".parquet":
+        pq.write_table(pa.table({"text": [None, *texts[1:]]}), source)
+    else:
+        data = "\n".join(["\udcff", *texts[1:]]).encode("utf-8", "surrogateescape")
+        packed = {".txt": bytes, ".txt.gz": gzip.compress, ".txt.zst": zstandard.compress}[suffix](data)
+        source.write_bytes(packed)
+    written = suffix if suffix == ".parquet" else suffix.replace("txt", "jsonl")
+    whole, out = (tmp_path / (name + written if joined else name) for name in ("whole", "out"))
+    run(model, source, whole, max_bad="1")
+    tagged = Counter[int]()
+    add = Counts.add
+    original = storage.write_bytes
+    deaths = 0
+
+    def counted(self: Counts, group: Any, *given: Any) -> None:
+        tagged.update(row.place for row in group.rows[:1])
+        add(self, group, *given)
+
+    monkeypatch.setattr(Counts, "add", counted)
+    for kill in range(1, 100):
+        calls = [0]
+
+        def dying(uri: str, data: bytes, kill: int = kill, calls: list[int] = calls) -> str:
+            calls[0] += 1
+            if calls[0] == kill:
+                raise KeyboardInterrupt
+            return original(uri, data)
+
+        monkeypatch.setattr(storage, "write_bytes", dying)
+        try:
+            report = run(model, source, out, max_bad="1")
+        except KeyboardInterrupt:
+            deaths += 1
+            continue
+        break
+    assert report.complete
+    assert deaths >= 3
+    assert max(tagged.values()) <= 4, "what is in the ledger is not tagged again"
+    place = (lambda root: [root]) if joined else (lambda root: [p for p in root.iterdir() if p.is_file()])
+    assert [p.read_bytes() for p in place(out)] == [p.read_bytes() for p in place(whole)]
+    books = [Path(f"{p}.tofner") if joined else p / "_tofner" for p in (whole, out)]
+    timed = ("output", "phases", "words_per_s")
+    told = [json.loads((book / "statistics.json").read_text()) for book in books]
+    assert {k: v for k, v in told[0].items() if k not in timed} == {k: v for k, v in told[1].items() if k not in timed}
+    bad = [rows_of(book / "dead-letter.jsonl") for book in books]
+    assert bad[0] == bad[1]
+    assert len(bad[0]) == 1
+    pages = [re.findall("<p>(.*?)</p>", (book / "sample.html").read_text()) for book in books]
+    assert pages[0] == pages[1]
+    assert not (books[1] / "segments").exists() or list((books[1] / "segments").rglob("*.json")) == []
+
+
+@pytest.mark.parametrize("what", ["segments/00000/00000", "segments/00000/00000.json"])
+@pytest.mark.parametrize("alter", ALTERED)
+def test_a_damaged_segment_is_made_again(
+    model: str, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, alter: Any
+) -> None:
+    monkeypatch.setattr(read, "GROUP_RECORDS", 1)
+    monkeypatch.setattr(write_module, "SEGMENT_GROUPS", 2)
+    run(model, lines, tmp_path / "whole")
+
+    def dies(self: Ledger, *given: Any) -> None:
+        raise PassingFault("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "write_receipt", dies)
+        with pytest.raises(PassingFault, match="gone"):
+            run(model, lines, tmp_path / "out")
+    (tmp_path / "out/in.jsonl").unlink()
+    alter(tmp_path / "out/_tofner" / what)
+    assert run(model, lines, tmp_path / "out").complete
+    assert (tmp_path / "out/in.jsonl").read_bytes() == (tmp_path / "whole/in.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"{", b"[]", b"null", b"{}", b"[" * 100_000, b"\xff", b'{"shard": 1}', b'{"records": 1e999}', b"9" * 5000],
+)
+def test_a_damaged_receipt_is_no_receipt(model: str, lines: Path, tmp_path: Path, damage: bytes) -> None:
+    out = tmp_path / "out"
+    run(model, lines, out, shard_bytes=16, worker="1/2")
+    good = json.loads((out / "_tofner/shards/00001.json").read_bytes())
+    (out / "_tofner/shards/00001.json").write_bytes(damage)
+    (out / "_tofner/shards/00099.json").write_bytes(json.dumps({**good, "shard": 99}).encode())
+    assert run(model, lines, out, shard_bytes=16).complete
+    assert receipt(out, 1) == good
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("records", -1), ("words", 10**30), ("bytes", "5"), ("bad", True), ("entities", {"PER": None}),
+        ("entities", []), ("samples", {}), ("samples", [{}]), ("samples", [5]), ("sha256", None), ("shard", 0),
+        ("samples", [{"rank": 1, "text": "a", "cut": False, "entities": [[0, 1, 2]]}]),
+    ],
+)  # fmt: skip
+def test_a_receipt_with_a_damaged_field_is_no_receipt(
+    model: str, lines: Path, tmp_path: Path, field: str, value: Any
+) -> None:
+    out = tmp_path / "out"
+    run(model, lines, out, shard_bytes=16, worker="1/2")
+    good = receipt(out, 1)
+    (out / "_tofner/shards/00001.json").write_text(json.dumps({**good, field: value}))
+    assert run(model, lines, out, shard_bytes=16).complete
+    assert receipt(out, 1) == good
 
 
 def test_a_job_of_another_model_is_refused_the_output(model: str, lines: Path, tmp_path: Path) -> None:
@@ -352,8 +572,8 @@ def test_a_second_worker_that_finishes_with_the_first_reports_the_same(
     join = finish.join_outputs  # type: ignore[attr-defined]
 
     def overtaken(parts: list[str], uri: str, *given: Any) -> None:
-        join(parts, uri, *given)
-        storage.write_bytes(f"{out}.tofner/complete.json", b"{}")
+        storage.put_file(join(parts, uri, *given), uri)
+        storage.write_bytes(f"{out}.tofner/complete.json", b'{"shards": 4}')
         raise PassingFault("the parts are gone")
 
     monkeypatch.setattr(finish, "join_outputs", overtaken)

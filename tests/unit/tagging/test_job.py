@@ -14,9 +14,9 @@ import pytest
 import zstandard
 
 from tests.tiny_tagger import publish_tiny
+from tofner import storage
 from tofner.errors import BadInput, PassingFault
 from tofner.tagging import Tagger, tag_job
-from tofner.tagging.job import run as job_module
 from tofner.tagging.job.shards import Worker
 
 WORDS = "Angela Merkel met Obama in New York , said Reuters . Größe 漢字 🙂 U.N. Ajax".split()
@@ -181,15 +181,15 @@ def test_processes_give_the_same_bytes(model: str, tmp_path: Path) -> None:
 def test_a_stopped_job_does_only_what_is_missing(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_jsonl(tmp_path / "in.jsonl")
     run(model, path, tmp_path / "whole", shard_bytes=1000)
-    original, calls = job_module.ShardFile.commit, [0]
+    original, calls = storage.put_new_file, [0]
 
-    def failing(self: Any) -> tuple[int, str]:
+    def failing(path: Path, uri: str) -> str | None:
         calls[0] += 1
         if calls[0] == 4:
             raise OSError("out of luck")
-        return original(self)
+        return original(path, uri)
 
-    monkeypatch.setattr(job_module.ShardFile, "commit", failing)
+    monkeypatch.setattr(storage, "put_new_file", failing)
     with pytest.raises(PassingFault, match="out of luck"):
         run(model, path, tmp_path / "out", shard_bytes=1000)
     assert len(outputs(tmp_path / "out")) == 3

@@ -1,8 +1,10 @@
 """Files to tag, their formats, and the ranges of them that are worked on."""
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Literal
+
+from tofner.errors import BadData, Problem
 
 Format = Literal["jsonl", "text", "conll", "parquet"]
 
@@ -32,7 +34,8 @@ class InputFile:
         uri: where it lies.
         name: relative to what the user named; the output takes this name.
         size: bytes as stored.
-        etag: changes when the contents do.
+        etag: changes when the contents do: the object's ETag, the sha256 of a local file.
+        state: of a local file while a job runs: time of change and such.
     """
 
     uri: str
@@ -41,6 +44,26 @@ class InputFile:
     etag: str
     format: Format
     compression: Compression
+    state: str = ""
+
+
+def state_of(path: Path) -> str:
+    """What the file system says that changes whenever a file is written, without reading it."""
+    found = path.stat()
+    return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ino}"
+
+
+def check_unchanged(file: InputFile) -> None:
+    """Raises BadData: a local file is no longer what it was when the job was planned. (Objects are read by version.)"""
+    if not file.state:
+        return
+    try:
+        now = state_of(Path(file.uri))
+    except OSError as error:
+        now = f"{error.strerror}"
+    if now != file.state:
+        fix = "run again when nothing writes to it, into another output if its contents are others"
+        raise BadData(Problem(file.uri, "a file that changed while it was tagged", "a file at rest", fix))
 
 
 def format_of(name: str) -> tuple[Format | None, Compression]:

@@ -33,15 +33,13 @@ def written_format(file: InputFile, output_format: Format | None) -> Format:
     raise BadInput(Problem(file.uri, f"{file.format} input", f"what can be written as {output_format}", fix))
 
 
-class ShardFile:
-    """A shard's output in the making.
-
-    A local one grows beside its place, on the same file system, and is renamed; one for S3 grows in the system's
-    scratch folder and is uploaded. A kill leaves scratch only.
+class Segment:
+    """A part of a shard's output in the making, in a scratch file: beside its place and on the same file system if that
+    is local, in the system's scratch folder for S3. A kill leaves scratch only. The segments of a shard, joined, are
+    its output.
     """
 
     def __init__(self, uri: str, scratch: str, file: InputFile, written: Format, compression: Compression) -> None:
-        self.uri = uri
         self.raw, self.path = _scratch_file(uri, scratch)
         self.output: Output
         self.stream: BinaryIO = self.raw
@@ -55,17 +53,15 @@ class ShardFile:
         self.stream = buffered
         self.output = ConllOutput(buffered) if written == "conll" else JsonlOutput(buffered, file.format == "conll")
 
-    def commit(self) -> tuple[int, str]:
-        """Make it visible under its name; returns size and sha256."""
+    def close(self) -> tuple[int, str]:
+        """End it; returns size and sha256 of the scratch file."""
         self.output.close()
         if self.stream is not self.raw:
             self.stream.close()
         self.raw.flush()
         os.fsync(self.raw.fileno())
         self.raw.close()
-        size, digest = self.path.stat().st_size, storage.file_sha256(self.path)
-        storage.put_file(self.path, self.uri)
-        return size, digest
+        return self.path.stat().st_size, storage.file_sha256(self.path)
 
     def drop(self) -> None:
         """Forget it."""
@@ -83,8 +79,13 @@ def _scratch_file(uri: str, scratch: str) -> tuple[BinaryIO, Path]:
     return os.fdopen(handle, "wb"), Path(name)
 
 
-def join_outputs(parts: Sequence[str], uri: str, scratch: str, written: Format, compression: Compression) -> None:
-    """One file out of the shards' outputs, in order."""
+def join_outputs(parts: Sequence[str], uri: str, scratch: str, written: Format, compression: Compression) -> Path:
+    """A scratch file for `uri` with the outputs of segments or shards, in order.
+
+    Args:
+        parts: addresses, each of a whole output.
+        written: their format. Lines, and gzip and zstd streams too, may be put end to end.
+    """
     raw, path = _scratch_file(uri, scratch)
     try:
         with raw as target:
@@ -92,14 +93,15 @@ def join_outputs(parts: Sequence[str], uri: str, scratch: str, written: Format, 
                 from tofner.tagging.formats.parquet import join_parquet
 
                 join_parquet(_streams(parts), target)
-            else:  # lines, and gzip and zstd streams too, may be put end to end
+            else:
                 for stream in _streams(parts):
                     shutil.copyfileobj(stream, target, 1 << 20)
             target.flush()
             os.fsync(target.fileno())
-        storage.put_file(path, uri)
-    finally:
+    except BaseException:
         path.unlink(missing_ok=True)
+        raise
+    return path
 
 
 def _streams(parts: Sequence[str]) -> Iterator[BinaryIO]:

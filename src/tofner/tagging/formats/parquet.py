@@ -29,7 +29,7 @@ def entity_type(of_tokens: bool) -> pa.DataType:
 def open_parquet(file: InputFile) -> pq.ParquetFile:
     """Raises BadData: not Parquet, or neither of the two columns (or both)."""
     try:
-        parquet = pq.ParquetFile(storage.open_read(file.uri))
+        parquet = pq.ParquetFile(storage.open_read(file.uri, etag=file.etag))
     except pa.ArrowException as error:
         raise BadData(Problem(file.uri, str(error).splitlines()[0], "a Parquet file")) from error
     schema = parquet.schema_arrow

@@ -12,6 +12,7 @@ from tofner.tagging.engine.texts import Entity
 
 GROUP_BYTES = 256 * 1024
 GROUP_RECORDS = 8192
+SEGMENT_GROUPS = 8  # groups after which a worker keeps what it has done of a shard: a minute or a few
 
 
 class Unusable(Exception):

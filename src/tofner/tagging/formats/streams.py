@@ -21,7 +21,7 @@ class FileBytes:
 
     def __init__(self, file: InputFile, start: int = 0) -> None:
         self.file = file
-        self.stored = storage.open_read(file.uri, start)
+        self.stored = storage.open_read(file.uri, start, etag=file.etag)
         self.start = start
         self.stream: BinaryIO = _decompressed(self.stored, file.compression)
 

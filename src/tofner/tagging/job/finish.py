@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tofner import storage
+from tofner.errors import PassingFault
 from tofner.tagging.formats.outputs import join_outputs
-from tofner.tagging.job.ledger import Ledger, remove
+from tofner.tagging.job.ledger import Ledger, read_object, remove
 from tofner.tagging.job.page import sample_page
 from tofner.tagging.job.plan import Job
 from tofner.tagging.job.shards import Worker
@@ -44,9 +45,9 @@ class JobReport:
 def finish_job(job: Job, worker: Worker, phases: dict[str, float], seconds: float) -> JobReport:
     """Write this worker's statistics; finish the job if all shards are done."""
     ledger = job.ledger
-    done = ledger.done()
-    complete = len(done & {shard.number for shard in job.shards}) == len(job.shards)
-    receipts = [ledger.counts(n) for n in sorted(done) if complete or worker.takes(n)]
+    done = {number: receipt for number, receipt in sorted(ledger.receipts().items()) if number < len(job.shards)}
+    complete = len(done) == len(job.shards)
+    receipts = [receipt for number, receipt in done.items() if complete or worker.takes(number)]
     total = Counts.sum_of(receipts)
     own = Counts.sum_of(receipt for receipt in receipts if worker.takes(receipt["shard"]))
     mine = ledger.path("workers", f"worker-{worker.index}-of-{worker.count}.json")
@@ -71,17 +72,23 @@ def _finish_whole(job: Job, receipts: list[dict[str, Any]], total: Counts) -> st
         return dead
     if dead:
         parts = [ledger.bad_of(receipt["shard"]) for receipt in receipts if receipt["bad"]]
-        join_outputs(parts, dead, ledger.scratch, "jsonl", "")
+        storage.put_file(join_outputs(parts, dead, ledger.scratch, "jsonl", ""), dead)
+    whole: dict[str, Any] = {}
     if ledger.parts != ledger.output:
         parts = [ledger.output_of(shard) for shard in job.shards]
         written = job.written[0]
         try:
-            join_outputs(parts, ledger.output, ledger.scratch, written, job.compression or "")
+            path = join_outputs(parts, ledger.output, ledger.scratch, written, job.compression or "")
+            whole = {"bytes": path.stat().st_size, "sha256": storage.file_sha256(path)}
+            if written != "parquet":
+                _check_size(path, whole["bytes"], sum(receipt["bytes"] for receipt in receipts))
+            storage.put_file(path, ledger.output)
         except Exception:
             if ledger.is_complete():  # another worker has joined the parts and removed them meanwhile
                 return dead
             raise
-    workers = [json.loads(storage.read_bytes(uri)) for uri in _worker_files(ledger)]
+        whole["etag"] = storage.file_etag(ledger.output)
+    workers = [one for uri in _worker_files(ledger) if (one := read_object(uri, _is_worker))]
     samples = sorted((row for receipt in receipts for row in receipt["samples"]), key=lambda row: int(row["rank"]))
     title = Path(ledger.output).name
     page = sample_page(title, samples[:_PAGE_SAMPLES], total)
@@ -93,16 +100,29 @@ def _finish_whole(job: Job, receipts: list[dict[str, Any]], total: Counts) -> st
     longest = max((row["seconds"] for row in workers), default=0.0)
     about = {"output": ledger.output, "shards": len(receipts), "workers": len(workers), "phases": _rounded(spent)}
     storage.write_bytes(ledger.path("statistics.json"), _pretty({**about, **_summary(total, longest)}))
-    storage.write_bytes(ledger.path("complete.json"), _pretty({"shards": len(receipts), "records": total.records}))
+    said = {"shards": len(receipts), "records": total.records, **whole}
+    storage.write_bytes(ledger.path("complete.json"), _pretty(said))
     remove(ledger.scratch)
     if ledger.parts != ledger.output:
         remove(ledger.parts)
     return dead
 
 
+def _check_size(path: Path, found: int, expected: int) -> None:
+    """Raises PassingFault: parts were altered while they were joined."""
+    if found != expected:
+        path.unlink()
+        raise PassingFault(f"{path}: parts of {found} bytes instead of {expected}; run again")
+
+
 def _worker_files(ledger: Ledger) -> list[str]:
     folder = ledger.path("workers")
     return [storage.join(folder, info.path) for info in storage.list_files(folder) if info.path.endswith(".json")]
+
+
+def _is_worker(value: dict[str, Any]) -> bool:
+    times = [value["seconds"], *value["phases"].values()]
+    return all(isinstance(one, float | int) for one in times)
 
 
 def _summary(total: Counts, seconds: float) -> dict[str, Any]:

@@ -1,15 +1,14 @@
 """Which files a job reads: one file, a folder, a glob or an `s3://` prefix, each with its format and compression."""
 
-import hashlib
+import os
 import re
 from pathlib import Path
 from typing import get_args
 
 from tofner import storage
 from tofner.errors import BadData, PassingFault, Problem
-from tofner.tagging.formats.files import SUFFIXES, Format, InputFile, format_of
+from tofner.tagging.formats.files import SUFFIXES, Format, InputFile, format_of, state_of
 
-_HEAD_BYTES = 64 * 1024
 _WILD = re.compile(r"[*?\[]")
 
 
@@ -25,7 +24,7 @@ def find_inputs(where: str, format: str = "auto") -> list[InputFile]:
     """
     if format != "auto" and format not in get_args(Format):
         raise BadData(Problem("--format", repr(format), "auto, " + ", ".join(get_args(Format))))
-    if _WILD.search(where.removeprefix("s3://")):
+    if _WILD.search(where.removeprefix("s3://")) and not _is_there(where):
         found = _glob(where)
     elif storage.is_s3(where):
         found = _s3_file_or_folder(where)
@@ -35,7 +34,7 @@ def find_inputs(where: str, format: str = "auto") -> list[InputFile]:
         raise BadData(Problem(where, "no files", "a file, a folder with files, or a glob that matches some"))
     problems: list[Problem] = []
     inputs: list[InputFile] = []
-    for uri, name, size, etag in sorted(found, key=lambda row: row[1]):
+    for uri, name, size, etag, state in sorted(found, key=lambda row: row[1]):
         kind, compression = format_of(name)
         kind = format if format != "auto" else kind  # type: ignore[assignment]
         if kind is None:
@@ -45,17 +44,25 @@ def find_inputs(where: str, format: str = "auto") -> list[InputFile]:
         elif kind == "parquet" and compression:
             problems.append(Problem(uri, f"Parquet in .{compression}", "Parquet, which is compressed inside"))
         else:
-            inputs.append(InputFile(uri, name, size, etag, kind, compression))
+            inputs.append(InputFile(uri, name, size, etag, kind, compression, state))
     if problems:
         raise BadData(problems)
     return inputs
 
 
-Found = tuple[str, str, int, str]
+Found = tuple[str, str, int, str, str]
 
 
 def _is_data(name: str) -> bool:
     return not any(part.startswith(("_", ".")) for part in name.split("/"))
+
+
+def _is_there(where: str) -> bool:
+    """Whether a name with `*`, `?` or `[` in it is that of a file or folder; then it is no pattern."""
+    if not storage.is_s3(where):
+        return Path(where).exists()
+    bucket = where.removeprefix("s3://").split("/")[0]
+    return not _WILD.search(bucket) and bool(storage.exists(where) or storage.list_files(where))
 
 
 def _local_file_or_folder(where: str) -> list[Found]:
@@ -68,31 +75,55 @@ def _local_file_or_folder(where: str) -> list[Found]:
 
 
 def _local_below(root: Path) -> list[Found]:
-    files = ((path, path.relative_to(root).as_posix()) for path in sorted(root.rglob("*")) if path.is_file())
-    return [(str(path), name, *_state(path)) for path, name in files if _is_data(name)]
+    """Files below a folder, also in linked folders.
+
+    Raises:
+        BadData: a link leads nowhere or back to a folder that holds it, or something may not be read.
+    """
+    found: list[Found] = []
+    walk = os.walk(root, followlinks=True, onerror=_unreadable)
+    for top, folders, names in walk:
+        here = Path(top)
+        inner = here.relative_to(root).as_posix()
+        prefix = "" if inner == "." else f"{inner}/"
+        folders[:] = sorted(name for name in folders if _is_data(name))
+        for name in folders:
+            folder = here / name
+            if folder.is_symlink() and folder.resolve() in (here.resolve(), *here.resolve().parents):
+                raise BadData(Problem(str(folder), "a link to a folder that holds it", "a folder with an end", _UNLINK))
+        for name in sorted(filter(_is_data, names)):
+            path = here / name
+            if path.is_symlink() and not path.exists():
+                raise BadData(Problem(str(path), "a link to nothing", "a file", _UNLINK))
+            if path.is_file():
+                found.append((str(path), prefix + name, *_state(path)))
+    return found
 
 
-def _state(path: Path) -> tuple[int, str]:
-    """Size, and a fingerprint of size, beginning and end: cheap on big files, and the same after a copy."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-        file.seek(max(0, size - _HEAD_BYTES))
-        tail = file.read(_HEAD_BYTES)
-    return size, hashlib.sha256(b"%d:" % size + head + tail).hexdigest()
+_UNLINK = "remove the link, or name the files by a pattern that leaves it out"
+
+
+def _unreadable(error: OSError) -> None:
+    raise BadData(Problem(str(error.filename), str(error.strerror), "a folder that can be read", "change its mode"))
+
+
+def _state(path: Path) -> tuple[int, str, str]:
+    """Size, sha256 (tagging takes a thousand times as long as to read it once more), and what shows a later change."""
+    before = state_of(path)
+    return path.stat().st_size, storage.file_sha256(path), before
 
 
 def _s3_file_or_folder(where: str) -> list[Found]:
     inside = storage.list_files(where)
     if inside:
-        rows = ((storage.join(where, f.path), f.path, f.size, f.etag) for f in inside)
+        rows = ((storage.join(where, f.path), f.path, f.size, f.etag, "") for f in inside)
         return [row for row in rows if _is_data(row[1])]
     if not storage.exists(where):
         return []
     parent, _, name = where.rstrip("/").rpartition("/")
     for info in storage.list_files(parent) if parent != "s3:/" else []:
         if info.path == name:
-            return [(where, name, info.size, info.etag)]
+            return [(where, name, info.size, info.etag, "")]
     raise PassingFault(f"{where}: there a moment ago, and gone from the listing; try again")
 
 
@@ -105,7 +136,7 @@ def _glob(where: str) -> list[Found]:
     if storage.is_s3(where):
         if fixed < 3:
             raise BadData(Problem(where, "a wildcard in the bucket name", "s3://BUCKET/PATTERN"))
-        rows = [(storage.join(base, f.path), f.path, f.size, f.etag) for f in storage.list_files(base)]
+        rows = [(storage.join(base, f.path), f.path, f.size, f.etag, "") for f in storage.list_files(base)]
         return [row for row in rows if _is_data(row[1]) and pattern.fullmatch(row[1])]
     return [row for row in _local_below(Path(base)) if pattern.fullmatch(row[1])]
 

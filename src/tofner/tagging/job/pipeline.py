@@ -5,6 +5,7 @@ held, so memory does not grow with the input. A stage that fails ends them all, 
 results are read; so does a reader that stops early.
 """
 
+import contextlib
 import queue
 import threading
 import time
@@ -34,6 +35,15 @@ class Clock:
             finally:
                 self.add(phase, self.now() - start)
             yield item
+
+    @contextlib.contextmanager
+    def time(self, phase: str) -> Iterator[None]:
+        """Add the time of what is done inside."""
+        start = self.now()
+        try:
+            yield
+        finally:
+            self.add(phase, self.now() - start)
 
     def add(self, phase: str, seconds: float) -> None:
         self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tofner import storage
 from tofner.errors import BadData, Problem
@@ -11,10 +12,10 @@ from tofner.tagging.engine import texts
 from tofner.tagging.engine.tagger import BATCH_PIECES
 from tofner.tagging.formats.files import Compression, Format, InputFile, Shard, format_of
 from tofner.tagging.formats.outputs import written_format
-from tofner.tagging.formats.record import GROUP_BYTES, GROUP_RECORDS
+from tofner.tagging.formats.record import GROUP_BYTES, GROUP_RECORDS, SEGMENT_GROUPS
 from tofner.tagging.job.inputs import find_inputs
 from tofner.tagging.job.ledger import Ledger
-from tofner.tagging.job.shards import SHARD_BYTES, Worker, fingerprint, plan_shards, same_names
+from tofner.tagging.job.shards import SHARD_BYTES, Worker, fingerprint, inputs_digest, plan_shards, same_names
 
 
 @dataclass(frozen=True)
@@ -76,27 +77,56 @@ class Job:
             "precision": settings.precision,
             "shard_bytes": settings.shard_bytes,
             "batch_pieces": BATCH_PIECES,
-            "group": [GROUP_BYTES, GROUP_RECORDS],
+            "group": [GROUP_BYTES, GROUP_RECORDS, SEGMENT_GROUPS],
             "score_digits": texts.SCORE_DIGITS,
             "output": [wanted, compression if is_file else None],
         }
         ledger = Ledger(output, is_file)
         plan = {
             **how,
-            "format": 1,
+            "format": 2,
             "files": len(files),
             "shards": len(shards),
             "bytes": sum(file.size for file in files),
+            "inputs": inputs_digest(files),
             "fingerprint": fingerprint(shards, how),
         }
-        ledger.begin(plan)
+        ledger.begin(plan, files)
         formats = {shard.number: written[shard.file.uri] for shard in shards}
         return cls(shards, ledger, formats, compression if is_file else None)
 
-    def open_shards(self, worker: Worker) -> list[Shard]:
-        """The worker's shards that have no receipt yet."""
-        done = self.ledger.done()
-        return [shard for shard in self.shards if worker.takes(shard.number) and shard.number not in done]
+    def open_shards(self, worker: Worker) -> tuple[list[Shard], list[dict[str, Any]]]:
+        """What is left for a worker, and the receipts of what it has done: its shards without a valid receipt; when all
+        have receipts, also those of others whose outputs were altered since, for their workers may have ended."""
+        own = [shard for shard in self.shards if worker.takes(shard.number)]
+        done = self.ledger.valid(own)
+        left = [shard for shard in own if shard.number not in done]
+        others = [shard for shard in self.altered() if not worker.takes(shard.number)]
+        return left + others, [done[number] for number in sorted(done)]
+
+    def altered(self) -> list[Shard]:
+        """When every shard has a receipt: those whose outputs are no longer what their receipts say."""
+        if len(self.ledger.receipts()) < len(self.shards):
+            return []
+        valid = self.ledger.valid(self.shards)
+        return [shard for shard in self.shards if shard.number not in valid]
+
+    def is_complete(self) -> bool:
+        """Whether the job is done and its output is there as it was written; else it is open again."""
+        said = self.ledger.completed()
+        if said is None:
+            return False
+        if self.ledger.parts == self.ledger.output:
+            good = len(self.ledger.valid(self.shards)) == len(self.shards)
+        else:
+            output = self.ledger.output
+            etag = storage.file_etag(output)
+            good = etag is not None and (
+                etag == said.get("etag") or storage.content_sha256(output) == said.get("sha256")
+            )
+        if not good:
+            self.ledger.reopen()
+        return good
 
 
 def _refuse_overlap(files: list[InputFile], output: str) -> None:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from tofner.errors import BadSettings, PassingFault, Problem
@@ -18,16 +17,17 @@ from tofner.tagging.engine import texts
 from tofner.tagging.engine.tagger import Answer, Prepared, Tagged, Tagger
 from tofner.tagging.engine.threads import usable_cores
 from tofner.tagging.formats.files import Shard
-from tofner.tagging.formats.outputs import ShardFile
 from tofner.tagging.formats.read import read_groups
-from tofner.tagging.formats.record import Bad, Group, Record
+from tofner.tagging.formats.record import Group, Record
 from tofner.tagging.job.finish import JobReport, finish_job
 from tofner.tagging.job.pipeline import Clock, ahead
 from tofner.tagging.job.plan import Job, JobSettings
 from tofner.tagging.job.progress import Progress
 from tofner.tagging.job.shards import Worker
-from tofner.tagging.job.stats import Counts, Limit, bad_rows
+from tofner.tagging.job.stats import Counts, Limit
+from tofner.tagging.job.write import Begun, ShardWriter, size_of
 
+_ROUNDS = 3  # in which outputs that were altered after their receipts are done again
 _AHEAD = 1  # groups that wait between two stages
 
 
@@ -54,15 +54,25 @@ def tag_job(model: str, input: str, output: str, settings: JobSettings | None = 
         raise BadSettings(Problem("--shard-bytes", str(settings.shard_bytes), "1 or more"))
     described = load_model(model, settings.precision, settings.cache)
     job = Job.plan(described, input, output, settings)
-    if job.ledger.is_complete():
+    if job.is_complete():
         return finish_job(job, worker, {}, 0.0)
     start = time.monotonic()
-    if settings.processes > 1:
-        seconds = _in_processes(job, described, settings, worker)
-    else:
-        seconds = run_shards(job, described, settings, worker, limit)
-    _check_limit(job, worker, limit)
-    return finish_job(job, worker, seconds, time.monotonic() - start)
+    seconds: dict[str, float] = {}
+    for _ in range(_ROUNDS):
+        if settings.processes > 1:
+            spent = _in_processes(job, described, settings, worker)
+        else:
+            spent = run_shards(job, described, settings, worker, limit)
+        for phase, took in spent.items():
+            seconds[phase] = seconds.get(phase, 0.0) + took
+        _check_limit(job, worker, limit)
+        altered = job.altered()
+        if not altered:
+            return finish_job(job, worker, seconds, time.monotonic() - start)
+    uri = job.ledger.output_of(altered[0])
+    raise PassingFault(
+        f"{uri}: changed after it was finished, {_ROUNDS} times; look who else writes there, and run again"
+    )
 
 
 def run_shards(job: Job, model: Model, settings: JobSettings, worker: Worker, limit: Limit) -> dict[str, float]:
@@ -71,100 +81,44 @@ def run_shards(job: Job, model: Model, settings: JobSettings, worker: Worker, li
     Raises:
         BadData: more bad records than allowed.
     """
-    shards = job.open_shards(worker)
+    shards, done = job.open_shards(worker)
     if not shards:
         return {}
     clock = Clock()
     start = time.perf_counter()
-    done = [job.ledger.counts(n) for n in job.ledger.done() if worker.takes(n)]
     total = Counts.sum_of(done)
+    begun = {shard.number: Begun.look(job, shard) for shard in shards}
     with Tagger(model, settings.threads) as tagger:
         clock.add("load", time.perf_counter() - start)
-        progress = Progress(sum(_size(s) for s in shards), quiet=settings.quiet)
-        groups = ahead(clock.timed("read", _read(shards)), _AHEAD, "tofner-read")
+        progress = Progress(sum(size_of(s) for s in shards), quiet=settings.quiet)
+        skipped = {number: one.groups for number, one in begun.items()}
+        groups = ahead(clock.timed("read", _read(shards, skipped)), _AHEAD, "tofner-read")
         ready = ahead(clock.timed("prepare", _prepare(tagger, groups)), _AHEAD, "tofner-prepare")
         results = ahead(clock.timed("run", _run(tagger, ready)), _AHEAD, "tofner-collect")
         try:
             for shard, items in _by_shard(results):
-                _write(job, shard, items, clock, progress, total, limit)
+                ShardWriter(job, shard, begun[shard.number], total, limit).write(items, clock, progress)
         finally:
             results.close()  # type: ignore[attr-defined]
         progress.end()
     return clock.seconds
 
 
-def _write(
-    job: Job,
-    shard: Shard,
-    items: Iterator[tuple[Group, Tagged]],
-    clock: Clock,
-    progress: Progress,
-    total: Counts,
-    limit: Limit,
-) -> None:
-    """Write a shard's output, then its receipt."""
-    counts = Counts(shard.number)
-    bad: list[Bad] = []
-    uri = job.ledger.output_of(shard)
-    compression = shard.file.compression if job.compression is None else job.compression
-    out = ShardFile(uri, job.ledger.scratch, shard.file, job.written[shard.number], compression)
-    before = 0
-    try:
-        for group, tagged in items:
-            start = time.perf_counter()
-            entities = tagged.entities()
-            out.output.write(group, entities)
-            counts.add(group, tagged, entities)
-            bad += [row for row in group.rows if isinstance(row, Bad)]
-            limit.check_early(total, counts, partial(_dead, job, shard, bad))
-            now = min(_size(shard), max(0, group.position - (shard.start if _by_bytes(shard) else 0)))
-            progress.add(len(group.rows), counts.last_words, now - before)
-            before = now
-            clock.add("write", time.perf_counter() - start)
-        start = time.perf_counter()
-        _dead(job, shard, bad)
-        counts.bytes, counts.sha256 = out.commit()
-        job.ledger.write_receipt(shard, counts.as_receipt(shard))
-        total.merge(counts)
-        progress.add(0, 0, _size(shard) - before)
-        clock.add("write", time.perf_counter() - start)
-    except OSError as error:  # a full disk, say
-        out.drop()
-        raise PassingFault(f"{uri}: {error}") from error
-    except BaseException:
-        out.drop()
-        raise
-
-
-def _dead(job: Job, shard: Shard, bad: list[Bad]) -> list[dict[str, Any]]:
-    rows = bad_rows(shard, bad)
-    job.ledger.write_bad(shard, rows)
-    return rows
-
-
 def _check_limit(job: Job, worker: Worker, limit: Limit) -> None:
     """At the end: bad records of all the worker's shards against the limit."""
-    receipts = [job.ledger.counts(n) for n in sorted(job.ledger.done()) if worker.takes(n)]
+    receipts = [receipt for number, receipt in sorted(job.ledger.receipts().items()) if worker.takes(number)]
     total = Counts.sum_of(receipts)
     if limit.exceeded(total.bad, total.records + total.bad):
         first = next(receipt for receipt in receipts if receipt["bad"])
         raise limit.error(total.bad, total.records + total.bad, job.ledger.bad_of(first["shard"]))
 
 
-def _by_bytes(shard: Shard) -> bool:
-    return shard.file.format != "parquet" and not shard.file.compression
-
-
-def _size(shard: Shard) -> int:
-    """Stored bytes of a shard, for progress."""
-    return shard.end - shard.start if _by_bytes(shard) else shard.file.size
-
-
-def _read(shards: list[Shard]) -> Iterator[tuple[Shard, Group | None]]:
-    """All groups of all shards; None ends a shard."""
+def _read(shards: list[Shard], skipped: dict[int, int]) -> Iterator[tuple[Shard, Group | None]]:
+    """The groups of all shards, without the first ones that an earlier run has done; None ends a shard."""
     for shard in shards:
-        for group in read_groups(shard):
-            yield shard, group
+        for number, group in enumerate(read_groups(shard)):
+            if number >= skipped[shard.number]:
+                yield shard, group
         yield shard, None
 
 

@@ -128,6 +128,12 @@ def fingerprint(shards: Sequence[Shard], settings: dict[str, object]) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def inputs_digest(files: Sequence[InputFile]) -> str:
+    """sha256 over names and contents of the inputs."""
+    text = json.dumps([[file.name, file.size, file.etag] for file in files])
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def same_names(shards: Sequence[Shard]) -> list[Problem]:
     """Outputs that would overwrite each other (`a.txt` beside `a.jsonl`)."""
     seen: dict[str, Shard] = {}

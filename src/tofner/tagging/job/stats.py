@@ -29,7 +29,7 @@ class Counts:
         windows: read by the network (equal ones in a group are computed once); pieces: computed.
         cut_words: words of more pieces than a window holds, tagged by their first pieces.
         replaced: records that came with `entities`.
-        bytes, sha256: of the output.
+        bytes, sha256, etag: of the output.
     """
 
     shard: int = -1
@@ -44,6 +44,7 @@ class Counts:
     comments: int = 0
     bytes: int = 0
     sha256: str = ""
+    etag: str = ""
     entities: dict[str, int] = field(default_factory=dict)
     samples: list[dict[str, Any]] = field(default_factory=list)
     last_words: int = 0
@@ -87,7 +88,16 @@ class Counts:
         receipt = {name: getattr(self, name) for name in ADDED}
         entities = dict(sorted(self.entities.items()))
         about = {"shard": shard.number, "input": shard.file.name, "output": shard.output}
-        return {**about, **receipt, "sha256": self.sha256, "entities": entities, "samples": self.samples}
+        told = {"sha256": self.sha256, "etag": self.etag, "entities": entities, "samples": self.samples}
+        return {**about, **receipt, **told}
+
+    @classmethod
+    def of_receipt(cls, receipt: dict[str, Any]) -> "Counts":
+        """The counts that `as_receipt` wrote, to go on with."""
+        samples = [{**row, "entities": [tuple(one) for one in row["entities"]]} for row in receipt["samples"]]
+        counts = cls(receipt["shard"], samples=samples, **{name: receipt[name] for name in ADDED})
+        counts.entities = dict(receipt["entities"])
+        return counts
 
     def merge(self, other: "Counts") -> None:
         """Add another's counts; samples and checksums stay with their shards."""
