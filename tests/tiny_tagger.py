@@ -93,13 +93,19 @@ def make_graph(vocabulary: int, labels: int, seed: int = 0, layers: int = 2) -> 
     return model
 
 
-def publish_tiny(folder: Path, max_pieces: int = 32, overlap_pieces: int = 8, seed: int = 0) -> Path:
+def publish_tiny(
+    folder: Path,
+    max_pieces: int = 32,
+    overlap_pieces: int = 8,
+    seed: int = 0,
+    segmentation: str = "tofner-words-2",
+) -> Path:
     """Write a published model folder; returns it."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = make_tokenizer()
     tokenizer.save(str(folder / "tokenizer.json"))
     onnx.save(make_graph(tokenizer.get_vocab_size(), len(LABELS), seed), str(folder / "model.onnx"))
     (folder / "labels.json").write_text(json.dumps({"labels": LABELS}))
-    about = {"format": 1, "max_pieces": max_pieces, "overlap_pieces": overlap_pieces, "segmentation": "tofner-words-1"}
+    about = {"format": 1, "max_pieces": max_pieces, "overlap_pieces": overlap_pieces, "segmentation": segmentation}
     (folder / "tagger.json").write_text(json.dumps(about))
     return folder

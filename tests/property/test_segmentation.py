@@ -3,18 +3,18 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tofner.words.segment import segment
+from tofner.words.segment import SEGMENTATIONS, segment
 
 TEXT = st.one_of(
     st.text(),
-    st.text(alphabet="aZé1 .,:/-'’@#_&!?\n\t😂👍\u200d\ufe0f\u0301🏽\u00a0ا\u064bहि् www.http://"),
+    st.text(alphabet="aZé1 .,:/-'’@#_&!?\n\t😂👍\u200d\ufe0f\u0301🏽\u00a0ا\u064b漢字ที่हि् www.http://"),
     st.text(alphabet=st.characters(categories=["M", "Cf", "So", "Sk", "Zs", "Lo"])),
 )
 
 
-@given(TEXT)
-def test_offsets_cover_everything_but_white_space_once(text: str) -> None:
-    words = segment(text)
+@given(TEXT, st.sampled_from(list(SEGMENTATIONS)))
+def test_offsets_cover_everything_but_white_space_once(text: str, name: str) -> None:
+    words = segment(text, name)
     position = 0
     for word in words:
         assert word.start < word.end

@@ -6,7 +6,7 @@
     model.int8.onnx     the same interface in int8; optional
     tokenizer.json      what `tokenizers` reads
     labels.json         {"labels": ["O", "B-PER", "I-PER", ...]}
-    tagger.json         {"format": 1, "max_pieces": 128, "overlap_pieces": 32, "segmentation": "tofner-words-1", ...}
+    tagger.json         {"format": 1, "max_pieces": 128, "overlap_pieces": 32, "segmentation": "tofner-words-2", ...}
 
 A model root may hold many versions beside `latest.json`, `{"version": "..."}`; then the newest one is taken.
 """
@@ -21,7 +21,7 @@ from tofner import storage
 from tofner.errors import BadModel, Problem
 from tofner.model.fetch import cache_folder, fetch
 from tofner.model.layout import ARTIFACTS, FORMAT, INDEX, LABELS, LATEST, TAGGER, TAGGING, Precision
-from tofner.words.segment import SEGMENTATION
+from tofner.words.segment import SEGMENTATIONS
 from tofner.words.spans import is_tag
 
 
@@ -36,6 +36,7 @@ class Model:
         labels: BIO2 tags; logit `i` belongs to `labels[i]`.
         max_pieces: pieces a window may hold, special tokens included.
         overlap_pieces: pieces that neighbouring windows share.
+        segmentation: the rules by which raw text is cut into words.
         digest: sha256 over graph, tokenizer, labels and description: equal digests give equal tags.
     """
 
@@ -46,6 +47,7 @@ class Model:
     labels: tuple[str, ...]
     max_pieces: int
     overlap_pieces: int
+    segmentation: str
     digest: str
     description: dict[str, Any]
 
@@ -125,9 +127,10 @@ def _describe(uri: str, folder: Path, precision: Precision) -> Model:
     place = str(folder / TAGGER)
     if about.get("format") != FORMAT:
         problems.append(Problem(place, f"format {about.get('format')!r}", str(FORMAT), "use a tofner of that format"))
-    if about.get("segmentation") != SEGMENTATION:
-        fix = "use the tofner version that trained the model, or hand in tokens"
-        problems.append(Problem(place, f"segmentation {about.get('segmentation')!r}", repr(SEGMENTATION), fix))
+    segmentation = about.get("segmentation")
+    if not isinstance(segmentation, str) or segmentation not in SEGMENTATIONS:
+        fix = "use the tofner version that trained the model"
+        problems.append(Problem(place, f"segmentation {segmentation!r}", " or ".join(SEGMENTATIONS), fix))
     size, overlap = about.get("max_pieces"), about.get("overlap_pieces")
     if not isinstance(size, int) or not isinstance(overlap, int) or size < 8 or not 0 <= overlap <= size // 2 - 2:
         problems.append(
@@ -138,8 +141,9 @@ def _describe(uri: str, folder: Path, precision: Precision) -> Model:
     assert isinstance(labels, list)
     assert isinstance(size, int)
     assert isinstance(overlap, int)
+    assert isinstance(segmentation, str)
     digest = _digest(folder, wanted)
-    return Model(uri, folder, folder / wanted[0], precision, tuple(labels), size, overlap, digest, about)
+    return Model(uri, folder, folder / wanted[0], precision, tuple(labels), size, overlap, segmentation, digest, about)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from starlette.routing import Route
 
 from tofner.errors import BadSettings, PassingFault, Problem
 from tofner.tagging.engine.tagger import Tagger
-from tofner.tagging.engine.texts import Entity, Words, to_words
+from tofner.tagging.engine.texts import Entity, Source, Words
 from tofner.tagging.formats.jsonl import elements, parse_json, with_entities, without
 from tofner.tagging.formats.record import Unusable, record_source
 from tofner.tagging.turns import WORD_CHARACTERS, Overloaded, Stopping, TooMuch, Turns
@@ -182,7 +182,7 @@ class Service:
         rows, form = _parse(body)
         if len(rows) > self.limits.records:
             raise _Refused(413, f"{len(rows)} records; at most {self.limits.records}")
-        return rows, form, _words(rows)
+        return rows, form, _words(rows, self.tagger.words)
 
     async def health(self, request: Request) -> Response:
         return JSONResponse({"status": "alive"})
@@ -264,11 +264,11 @@ def _parse(body: bytes) -> tuple[list[str], str]:
     return lines, "lines"
 
 
-def _words(rows: Sequence[str]) -> list[Words]:
+def _words(rows: Sequence[str], cut: Callable[[Source], Words]) -> list[Words]:
     found = []
     for number, row in enumerate(rows, 1):
         try:
-            found.append(to_words(record_source(parse_json(row))))
+            found.append(cut(record_source(parse_json(row))))
         except Unusable as error:
             raise _Refused(400, f"record {number}: {error}") from None
     return found

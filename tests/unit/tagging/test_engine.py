@@ -11,7 +11,7 @@ import pytest
 
 from tests.tiny_tagger import LABELS, make_tokenizer, publish_tiny
 from tofner.errors import BadModel
-from tofner.tagging import Entity, Tagger
+from tofner.tagging import Entity, Tagger, tag_job
 from tofner.tagging.engine.batches import plan_batches
 from tofner.words.pieces import PieceEncoder
 from tofner.words.segment import segment
@@ -182,3 +182,26 @@ def test_token_type_ids_are_fed(tmp_path: Path) -> None:
     about = json.loads((folder / "tagger.json").read_text())
     assert about["max_pieces"] == 32
     assert len(Tagger.load(folder).tag(["New York"])) == 1
+
+
+def test_a_model_is_given_text_cut_as_its_training_text_was(tmp_path: Path) -> None:
+    text = "漢字 in Mer\u00adkel"
+    old = Tagger.load(publish_tiny(tmp_path / "old", segmentation="tofner-words-1"), threads=1)
+    new = Tagger.load(publish_tiny(tmp_path / "new"), threads=1)
+    assert old.words(text).words == ["漢字", "in", "Mer", "\u00ad", "kel"]
+    assert new.words(text).words == ["漢", "字", "in", "Mer\u00adkel"]
+    for tagger in (old, new):
+        cut = tagger.words(text)
+        of_tokens = [(e.label, e.score) for e in tagger.tag([cut.words])[0]]
+        assert [(e.label, e.score) for e in tagger.tag([text])[0]] == of_tokens
+        (tmp_path / "in.txt").write_text(text)
+        tag_job(str(tagger.model.folder), str(tmp_path / "in.txt"), str(tagger.model.folder / "out"), quiet=True)
+        row = json.loads((tagger.model.folder / "out/in.jsonl").read_text())
+        assert [(e["label"], e["score"]) for e in row["entities"]] == of_tokens
+
+
+def test_a_model_of_an_unknown_segmentation_is_refused(tmp_path: Path) -> None:
+    for name in ("tofner-words-9", "", None, ["tofner-words-1"]):
+        folder = publish_tiny(tmp_path, segmentation=name)  # type: ignore[arg-type]
+        with pytest.raises(BadModel, match="expected tofner-words-1 or tofner-words-2"):
+            Tagger.load(folder)

@@ -129,11 +129,15 @@ class Tagger:
         """
         return [row for group in self.tag_groups(self._groups(sources)) for row in group.entities()]
 
+    def words(self, source: Source) -> Words:
+        """A text cut into words as the model's training text was; tokens as they are."""
+        return to_words(source, self.model.segmentation)
+
     def _groups(self, sources: Iterable[Source]) -> Iterator[list[Words]]:
         group: list[Words] = []
         size = 0
         for source in sources:
-            words = to_words(source)
+            words = self.words(source)
             group.append(words)
             size += len(words.words)
             if size >= BUFFER_PIECES // 2:

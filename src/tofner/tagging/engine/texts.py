@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tofner.words.segment import segment
+from tofner.words.segment import SEGMENTATION, segment
 from tofner.words.spans import tags_to_spans
 
 SCORE_DIGITS = 4  # digits of a score in every output
@@ -42,11 +42,11 @@ class Words:
     offsets: np.ndarray | None
 
 
-def to_words(source: Source) -> Words:
-    """Cut a text by `tofner-words-1`; take tokens as they are."""
+def to_words(source: Source, segmentation: str = SEGMENTATION) -> Words:
+    """Cut a text by the rules of that name; take tokens as they are."""
     if not isinstance(source, str):
         return Words(list(source), None, None)
-    found = segment(source)
+    found = segment(source, segmentation)
     offsets = np.asarray([(word.start, word.end) for word in found], np.int32).reshape(len(found), 2)
     return Words([word.text for word in found], source, offsets)
 

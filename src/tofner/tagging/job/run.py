@@ -13,7 +13,6 @@ from typing import Any
 
 from tofner.errors import BadSettings, PassingFault, Problem
 from tofner.model.published import Model, load_model
-from tofner.tagging.engine import texts
 from tofner.tagging.engine.tagger import Answer, Prepared, Tagged, Tagger
 from tofner.tagging.engine.threads import usable_cores
 from tofner.tagging.formats.files import Shard
@@ -131,7 +130,7 @@ def _prepare(tagger: Tagger, groups: Iterator[tuple[Shard, Group | None]]) -> It
             yield shard, None, None
             continue
         sources = [row.source or [] for row in group.rows if isinstance(row, Record)]
-        yield shard, group, tagger.prepare([texts.to_words(source) for source in sources])
+        yield shard, group, tagger.prepare([tagger.words(source) for source in sources])
 
 
 Result = tuple[Shard, Group | None, Tagged | None]
