@@ -99,6 +99,10 @@ class Cluster(Strict):
     run_as_user: int | None = Field(default=None, ge=1, description="user of the containers; the images' own is 10001")
     retries: int = Field(default=0, ge=0, description="further tries of a task that runs the encoder; a stock Kubeflow "
                          "tries deleted pods by itself, and nothing else in any case")  # fmt: skip
+    deadline_s: int | None = Field(default=None, gt=0, description="seconds after which a run is ended; wants a Kubeflow of "
+                                   "the SDK's version, 2.17")  # fmt: skip
+    keep_s: int | None = Field(default=None, gt=0, description="seconds after its end that a run's pods stay, with "
+                               "their logs; the store keeps the records. As above")  # fmt: skip
     model_registry: str = Field(default="", description="address of Kubeflow's model registry, where published models "
                                 "are entered; empty for none")  # fmt: skip
     run_id: str = Field(default=dsl.PIPELINE_JOB_ID_PLACEHOLDER, description="names a run's records; empty keeps none")
@@ -108,6 +112,10 @@ class Cluster(Strict):
     def on_cpu(self, task: Any, name: str) -> Any:
         """Places a light task; returns it."""
         return self._place(task, name, self.light)
+
+    def whole_run(self) -> dsl.PipelineConfig:
+        """What holds for a run and not for a task."""
+        return dsl.PipelineConfig(ttl_seconds_after_finished=self.keep_s, active_deadline_seconds=self.deadline_s)
 
     def publishing(self, task: Any) -> Any:
         """Tells a task that publishes where the model registry is, if there is one; returns it."""

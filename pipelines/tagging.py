@@ -13,7 +13,9 @@ WORKERS = ["0/4", "1/4", "2/4", "3/4"]
 def make(cluster: Cluster) -> Any:
     """The graph for one cluster."""
 
-    @dsl.pipeline(name="tofner-tag", description="Tags a bucket of text with a published model")
+    about = "Tags a bucket of text with a published model"
+
+    @dsl.pipeline(name="tofner-tag", description=about, pipeline_config=cluster.whole_run())
     def tagging(
         model: str,
         texts: str,

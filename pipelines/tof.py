@@ -47,7 +47,9 @@ def make(cluster: Cluster) -> Any:
     """The graph for one cluster."""
     most = cluster.max_iterations
 
-    @dsl.pipeline(name="tof", description=f"NER without target labels: Algorithm 1, T from 0 to {most}")
+    about = f"NER without target labels: Algorithm 1, T from 0 to {most}"
+
+    @dsl.pipeline(name="tof", description=about, pipeline_config=cluster.whole_run())
     def tof(
         preset: str = "sample",
         data: str = "",

@@ -40,6 +40,12 @@ def test_every_stage_is_in_the_table(first: str) -> None:
     assert "reused" not in table
 
 
+def test_a_good_run_has_no_line_that_a_log_viewer_paints_red(first: str, work: Path) -> None:
+    logs = "\n".join(path.read_text(encoding="utf-8") for path in (work / "logs").glob("*.log"))
+    assert "publish: done" in logs
+    assert [line for line in (first + logs).splitlines() if re.search(r"error|fail", line, re.IGNORECASE)] == []
+
+
 def test_model_report_and_tags_are_there(first: str, work: Path) -> None:
     out = work / "out"
     assert (out / "model" / "model.onnx").is_file()

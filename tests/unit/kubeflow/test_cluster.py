@@ -32,6 +32,8 @@ labels: {team: nlp}
 annotations: {sidecar.istio.io/inject: "false"}
 run_as_user: 10002
 model_registry: http://model-registry.kubeflow:8080
+deadline_s: 172800
+keep_s: 604800
 """
 
 
@@ -90,6 +92,21 @@ def test_every_option_reaches_its_pods(profile: str, tmp_path: Path) -> None:
     assert (resources["resourceCpuLimit"], resources["resourceMemoryLimit"]) == ("4", "6Gi")
     assert containers["tag"]["image"] == "r.example/t/tofner-tagger:r1"
     assert pods["tag"]["podMetadata"]["labels"] == {"team": "nlp"}
+
+
+@pytest.mark.parametrize(("name", "gpus", "tolerations"), [("gpu", 1, 1), ("cpu", 0, 0)])
+def test_deadline_and_time_to_live_are_the_whole_runs(name: str, gpus: int, tolerations: int, tmp_path: Path) -> None:
+    """Absent unless asked for: an older Kubeflow refuses what it does not know."""
+    cluster = load_cluster(name, (), revision="r1")
+    for make in (compile_tof, compile_tagging):
+        _, plain = yaml.safe_load_all(make(tmp_path / "a.yaml", cluster).read_text())
+        assert "pipelineConfig" not in plain["platforms"]["kubernetes"]
+        limited = cluster.model_copy(update={"deadline_s": 172800, "keep_s": 604800})
+        _, platform = yaml.safe_load_all(make(tmp_path / "b.yaml", limited).read_text())
+        told = platform["platforms"]["kubernetes"]["pipelineConfig"]
+        assert {key: int(value) for key, value in told.items()} == {
+            "activeDeadlineSeconds": 172800, "resourceTtlOnCompletion": 604800,
+        }  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "gpus", "tolerations"), [("gpu", 1, 1), ("cpu", 0, 0)])
