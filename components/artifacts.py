@@ -46,7 +46,7 @@ def fill(
         metrics.metadata.update(result.metrics)
         _write(metrics, json.dumps(result.metrics, indent=1) if result.metrics else "")
     if confusion is not None:
-        if result.confusion:
+        if result.confusion and result.confusion["labels"]:
             confusion.log_confusion_matrix(result.confusion["labels"], result.confusion["matrix"])
         _write(confusion, json.dumps(result.confusion) if result.confusion else "")
     if markdown is not None:

@@ -65,7 +65,8 @@ class Roles(Strict):
     source_ner: NerRole = Field(description="labelled source NER [D_s,n]; its words are also the source text [D_s,no]")
     translated_ner: TranslatedRole = Field(default=TranslatedRole(), description="source NER in the target language")
     target_text: list[Split] = Field(description="unlabelled target text [D_t,no]: words only, tags are never read")
-    target_test: list[Split] = Field(description="labelled target sentences, read by evaluation alone")
+    target_test: list[Split] = Field(default=[], description="labelled target sentences, read by evaluation alone; "
+                                     "without any, the taggers are not measured")  # fmt: skip
     target_dev: list[Split] = Field(default=[], description="labelled target sentences that decide on releases, read "
                                     "by the gate alone; not those of the test")  # fmt: skip
     target_mrc: MrcRole = Field(default=MrcRole(), description="questions on target text [D_t,m]")

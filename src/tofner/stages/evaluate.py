@@ -30,6 +30,9 @@ def run(config: EvaluateConfig, work: Work) -> Report:
     test = list(cap(read_ner(work.folder("gold") / "target_test.parquet"), settings.max_examples, config.seed))
     words, gold = [s.tokens for s in test], [s.tags or [] for s in test]
     sizes = (about["max_pieces"], about["overlap_pieces"])
+    types = [split_tag(label)[1] for label in labels if label.startswith("B-")]
+    if not test:
+        return _not_measured(types)
 
     def predicted() -> list[Tagging]:
         return predict_tags(model, checkpoint.piece_encoder(folder), words, labels, *sizes, settings.batch_size)
@@ -41,7 +44,6 @@ def run(config: EvaluateConfig, work: Work) -> Report:
         found = predicted()
     tags = [tagging.tags for tagging in found]
     scores = score_tags(gold, tags)
-    types = [split_tag(label)[1] for label in labels if label.startswith("B-")]
     tagged = [Sentence(s.id, s.tokens, row) for s, row in zip(test, tags, strict=True)]
     (work.output / "predicted.conll").write_text(conll.to_text(tagged), encoding="utf-8")
     (work.output / "scores.json").write_text(json.dumps(scores, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -63,3 +65,14 @@ def run(config: EvaluateConfig, work: Work) -> Report:
         report.summary += f", with class priors corrected; without it F1 {100 * raw:.2f}"
         report.notes.append("scores are those of taggers whose class priors were corrected on unlabelled target text")
     return report
+
+
+def _not_measured(types: list[str]) -> Report:
+    """Without labelled target sentences there is no F1, which is another thing than an F1 of 0."""
+    return Report(
+        counts={"sentences": 0},
+        confusion={"labels": [], "matrix": []},
+        notes=["not measured: no labelled target sentences; name some as roles.target_test to know how good it is"],
+        details={"scores": None, "errors": [], "types": types},
+        summary="not measured: no labelled target sentences",
+    )

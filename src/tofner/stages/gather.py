@@ -18,6 +18,8 @@ def verdict(rows: Sequence[Row], final: dict[str, Any], test: Sequence[str]) -> 
         final: the report of the last scoring.
         test: the sets that were scored on.
     """
+    if "f1" not in final["metrics"]:
+        return "The tagger was not measured: there are no labelled target sentences."
     where, f1 = ", ".join(test), 100 * final["metrics"]["f1"]
     if not f1:
         return f"The tagger finds no entity of {where} with the right type and both ends."

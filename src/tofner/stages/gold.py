@@ -17,7 +17,7 @@ def run(config: GoldConfig, work: Work) -> Report:
             sentences = read_labelled(data, role, splits, config.types, config.label_map, report)
             write_ner(work.output / f"{role}.parquet", sentences)
             report.counts[role] = len(sentences)
-    entities = sum(sum(row["entities"].values()) for row in report.details["sets"])
+    entities = sum(sum(row["entities"].values()) for row in report.details.get("sets", []))
     report.summary = f"{report.counts['target_test']} test sentences"
     if config.target_dev:
         report.summary += f" and {report.counts['target_dev']} that decide on releases"

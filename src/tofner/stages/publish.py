@@ -36,7 +36,9 @@ def run(config: PublishConfig, work: Work) -> Report:
     model = {"name": config.model_name, "version": version, "uri": uri}
     (work.output / "model.json").write_text(json.dumps(model, indent=1) + "\n", encoding="utf-8")
     sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
-    told = {"bytes": sum(sizes.values()), "f1": run["final"]["metrics"]["f1"], "encoder": run["run"]["encoder"]}
+    told = {"bytes": sum(sizes.values()), "encoder": run["run"]["encoder"]}
+    if "f1" in run["final"]["metrics"]:
+        told["f1"] = run["final"]["metrics"]["f1"]
     counts = {"files": len(sizes), "new_version": int(published)}
     new = "new" if published else "there already"
     summary = f"{config.model_name} {version}, {new}: {len(sizes)} files of {told['bytes'] / 1e6:.1f} MB at {uri}"

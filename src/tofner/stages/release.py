@@ -92,7 +92,8 @@ def run_summary(model: dict[str, Any], report: str) -> str:
     `model` is what `publish` says of it, with what `release` decided; `report` is the report's address.
     """
     head = "the latest" if model["promoted"] else "not made the latest"
-    rows = {"F1": f"{100 * model['f1']:.2f}", "gate": model["gate"], "model": model["uri"], "report": report}
+    f1 = f"{100 * model['f1']:.2f}" if "f1" in model else "not measured"
+    rows = {"F1": f1, "gate": model["gate"], "model": model["uri"], "report": report}
     lines = [f"- {name}: {plain(value)}" for name, value in rows.items()]
     text = storage.read_bytes(storage.join(report, "report.md")).decode()
     return "\n".join([f"**{plain(model['name'])} {model['version']} is {head}.**", "", *lines, "", text])

@@ -48,7 +48,7 @@ def run(config: ReportConfig, work: Work) -> Report:
             "published": published,
         },
         "final": final,
-        "types": final["confusion"]["labels"][:-1],
+        "types": final["confusion"]["labels"][:-1] or final["details"]["types"],
         "curves": gather.curves(rows, history),
         "labels": gather.labels(rows, history),
         "sets": gather.part_of([*reports, gold[2]], "sets"),
@@ -66,7 +66,8 @@ def run(config: ReportConfig, work: Work) -> Report:
     (work.output / "report.md").write_text(render_markdown(value), encoding="utf-8")
     (work.output / "report.html").write_text(render_html(value), encoding="utf-8")
     f1 = {f"f1_{row['name'].replace(' ', '_')}": row["f1"] for row in rows if row["f1"] is not None}
-    metrics = {"f1": final["metrics"]["f1"], **f1}  # of one unit, the final one first in any order
+    # Of one unit, the final one first in any order. A run page shows no empty list, and nothing is no 0 of F1.
+    metrics = {"f1": final["metrics"]["f1"], **f1} if f1 else {"measured": 0.0}
     return Report(metrics=metrics, notes=value["notes"], summary=value["verdict"])
 
 

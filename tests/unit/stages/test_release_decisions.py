@@ -291,6 +291,7 @@ RUN = {
     "transductive": False,
     "rows": name_rows(HISTORY, [scored("h2", 0.5)]),
     "final": {"details": {"scores": SCORES}, "metrics": {"f1": 0.5}},
+    "types": ["PER"],
 }  # fmt: skip
 
 

@@ -91,8 +91,10 @@ def _curve(name: str, points: list[list[float]]) -> Iterator[str]:
         yield f"{name}: " + ", ".join(f"{points[i][0]:g} {points[i][1]:.4f}" for i in chosen)
 
 
-def _scores(scores: dict[str, Any]) -> list[str]:
-    """Percent."""
+def _scores(scores: dict[str, Any] | None) -> list[str]:
+    """Percent; nothing where nothing was measured."""
+    if scores is None:
+        return []
     names = ("precision", "recall", "f1")
     parts = {**scores["types"], "micro": scores["micro"], "macro": scores["macro"], "any type": scores["spans"]}
     rows = [[name, *(f"{100 * row[n]:.2f}".rjust(9) for n in names), row["support"]] for name, row in parts.items()]
@@ -100,6 +102,8 @@ def _scores(scores: dict[str, Any]) -> list[str]:
 
 
 def _confusion(confusion: dict[str, Any]) -> list[str]:
+    if not confusion["labels"]:
+        return []
     rows = [[f"gold {label}", *row] for label, row in zip(confusion["labels"], confusion["matrix"], strict=True)]
     return table([["found", *confusion["labels"]], *rows])
 
