@@ -89,6 +89,9 @@ class Training(Strict):
     epoch_decay: float = Field(default=0.95, gt=0, le=1, description="factor of the rate from one epoch to the next "
                                "where the schedule is constant. Source: authors' code")  # fmt: skip
     weight_decay: float = Field(default=0.01, ge=0, description="AdamW decay. Source: AdaptaBERT")
+    average_last: float = Field(default=0.0, ge=0, lt=1, description="share of the steps, at the end, over which "
+                                "weights are averaged (of every tenth of a run one checkpoint) instead of choosing an "
+                                "epoch; 0 for none. Source: Schmidt et al., ACL 2023; off in the paper")  # fmt: skip
     max_grad_norm: float = Field(default=1.0, gt=0, description="gradient clipping. Source: AdaptaBERT")
     max_pieces: int = Field(default=128, ge=16, description="pieces a window, special ones included. AdaptaBERT: 128")
     max_train_examples: int | None = Field(default=None, gt=0, description="cap on each training corpus, drawn by "

@@ -36,11 +36,15 @@ class Report:
 
 
 def told_epochs(metrics: dict[str, float]) -> str:
-    """Which epoch of a training run was kept.
+    """Which epoch of a training run was kept, or what was averaged.
 
     >>> told_epochs({"best_epoch": 2.0, "epochs": 3.0})
     'best epoch 2 of 3'
+    >>> told_epochs({"best_epoch": 3.0, "epochs": 3.0, "averaged": 5.0})
+    'mean of 5 checkpoints of 3 epochs'
     """
+    if "averaged" in metrics:
+        return f"mean of {metrics['averaged']:g} checkpoints of {metrics['epochs']:g} epochs"
     return f"best epoch {metrics['best_epoch']:g} of {metrics['epochs']:g}"
 
 

@@ -19,6 +19,7 @@ from transformers.utils import logging
 
 from tofner.errors import BadData, Problem
 from tofner.settings import Training
+from tofner.training.average import Average
 from tofner.training.batches import Examples, Features
 from tofner.training.progress import ProgressLine
 from tofner.training.state import Keep, KeepState, restore_state
@@ -31,7 +32,7 @@ class Fitted:
     """What a training run brought.
 
     Attributes:
-        metrics: of the best epoch, `best_epoch`, `epochs`, `train_loss`.
+        metrics: of the weights that are left, `best_epoch`, `epochs`, `train_loss`; `averaged` checkpoints, if any.
         history: `loss`, pairs of step and mean loss since the pair before; `score`, pairs of epoch and dev score;
             `steps` of all epochs; `seconds` and `examples_per_second` of this process, with its dev scoring.
     """
@@ -68,7 +69,7 @@ def fit(
     freeze_first: float = 0.0,
     keep_last: bool = False,
 ) -> Fitted:
-    """Train `model` in place and leave it at its best epoch.
+    """Train `model` in place and leave it at its best epoch or, with `average_last`, at the mean of its last weights.
 
     Args:
         examples: training features.
@@ -87,6 +88,7 @@ def fit(
             Problem(f"stage {keep.name}", "no training examples", "at least one", "check the roles of this preset")
         )
     gpu = torch.cuda.is_available()
+    keep_last = keep_last or training.average_last > 0
     arguments = TrainingArguments(
         output_dir=str(keep.folder),
         num_train_epochs=training.epochs,
@@ -115,11 +117,14 @@ def fit(
     trainer = _ScoringTrainer(model, arguments, collate, examples, score, training, freeze_first)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(ProgressLine(keep.name))
+    resume = restore_state(keep)
+    average = Average(model, training.average_last, resume) if training.average_last else None
+    if average is not None:
+        trainer.add_callback(average)  # before its training state is stored
     trainer.add_callback(KeepState(keep))
     trainer.add_callback(_TellEpoch(examples))
     if freeze_first:
         trainer.add_callback(_FreezeFirst(model, freeze_first))
-    resume = restore_state(keep)
     if resume:
         print(f"{keep.name}: going on from {Path(resume).name}", file=sys.stderr, flush=True)
     started = time.monotonic()
@@ -128,6 +133,11 @@ def fit(
     scored = [entry for entry in trainer.state.log_history if "eval_score" in entry]
     best = scored[-1] if keep_last else max(scored, key=lambda entry: (entry["eval_score"], -entry["epoch"]))
     metrics = {key.removeprefix("eval_"): value for key, value in best.items() if key.startswith("eval_")}
+    if average is not None:
+        metrics["averaged"] = average.load_mean()
+        model.eval()
+        with torch.inference_mode():
+            metrics |= score(model)
     metrics.update(best_epoch=best["epoch"], epochs=training.epochs, train_loss=result.training_loss)
     first = int(Path(resume).name.partition("-")[2]) if resume else 0
     seen = training.epochs * len(examples) * (1 - first / trainer.state.max_steps)

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.optim.optimizer import register_optimizer_step_pre_hook
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from tests.tiny_encoder import make_encoder, sentences
 from tofner import storage
 from tofner.settings import Training
+from tofner.stages.work import told_epochs
 from tofner.training import checkpoint
 from tofner.training.batches import Examples, Features, pad
 from tofner.training.fit import Fitted, fit, prepare_torch
@@ -55,11 +56,13 @@ class Tiny(nn.Module):
 
 @dataclass
 class Steps:
-    """What each optimizer step was given: (learning rate, decay) and gradient of every parameter, by its name."""
+    """What each optimizer step was given: (learning rate, decay) and gradient of every parameter, by its name; and what
+    it left."""
 
     rates: list[dict[str, float]] = field(default_factory=list)
     decays: list[dict[str, float]] = field(default_factory=list)
     gradients: list[dict[str, torch.Tensor | None]] = field(default_factory=list)
+    after: list[dict[str, torch.Tensor]] = field(default_factory=list)  # the weights that it left
 
 
 @dataclass
@@ -140,6 +143,7 @@ def run_fit(
 
     settings = Training(**{"learning_rate": 0.01, "epochs": EPOCHS, "batch_size": BATCH, **more})
     hook = register_optimizer_step_pre_hook(before_step)
+    after = register_optimizer_step_post_hook(lambda *_: steps.after.append(weights(model)))
     fitted: Fitted | None = None
     try:
 
@@ -153,6 +157,7 @@ def run_fit(
         assert any(map(math.isnan, script))
     finally:
         hook.remove()
+        after.remove()
     return Run(model, steps, fitted, after_epoch, score_modes, keep, epochs_seen)
 
 
@@ -220,6 +225,32 @@ def test_the_last_epoch_is_left_where_that_is_asked_for(tmp_path: Path) -> None:
     run_fit(tmp_path / "killed", (0.2, 0.9, math.nan), keep_last=True)
     again = run_fit(tmp_path / "killed", script=(0.9, 0.1), keep_last=True)
     assert equal(weights(again.model), weights(run.model))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.26])
+def test_the_last_weights_are_averaged_where_that_is_asked_for(tmp_path: Path, share: float) -> None:
+    """One checkpoint at the end of each tenth of the 12 steps, as far as it lies in the last share."""
+    run = run_fit(tmp_path, script=(*SCRIPT, 0.7), average_last=share)
+    ends = {math.ceil(STEPS * part / 10) for part in range(1, 11)}
+    taken = [step for step in sorted(ends) if step > STEPS * (1 - share)]
+    assert len(taken) == {0.5: 5, 0.26: 4}[share]
+    for name, tensor in run.model.named_parameters():
+        mean = torch.stack([run.steps.after[step - 1][name].double() for step in taken]).mean(0)
+        torch.testing.assert_close(tensor.detach().double(), mean, rtol=1e-6, atol=1e-7)
+    assert not equal(weights(run.model), run.after_epoch[-2])
+    assert equal(weights(run.model), run.after_epoch[-1]), "what is scored is what is left"
+    assert (run.metrics["score"], run.metrics["averaged"]) == (0.7, len(taken))
+    assert told_epochs(run.metrics) == f"mean of {len(taken)} checkpoints of 4 epochs"
+    assert [value for _, value in run.history["score"]] == list(SCRIPT)
+
+
+def test_a_killed_run_goes_on_to_the_same_mean(tmp_path: Path) -> None:
+    whole = run_fit(tmp_path / "whole", script=(*SCRIPT, 0.7), average_last=0.7)
+    run_fit(tmp_path / "killed", (0.2, 0.9, math.nan), average_last=0.7)
+    again = run_fit(tmp_path / "killed", script=(0.9, 0.1, 0.7), average_last=0.7)
+    assert again.model.modes == [True] * 6, "two epochs were done, and weights taken in them"
+    assert equal(weights(again.model), weights(whole.model))
+    assert again.metrics["averaged"] == whole.metrics["averaged"] > 3
 
 
 def test_examples_know_their_epoch_after_a_kill_too(tmp_path: Path) -> None:
