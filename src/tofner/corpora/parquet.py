@@ -141,25 +141,41 @@ def _load(
             missing = " and ".join(" or ".join(g) for g, c in zip(wanted, columns, strict=True) if c is None)
             problems.add(f"columns ({', '.join(there)})", f"also {missing}", "rename or add columns")
             return None
-        return Dataset(parquet.read([*columns, *(name for name in also if name in there and name not in columns)]))
-    except (pa.ArrowException, ValueError, TypeError, OSError) as error:  # `datasets` on metadata it cannot use
-        problems.add(f"no readable Parquet ({str(error).splitlines()[0]})", "a Parquet file", "copy or write it again")
+        table = parquet.read([*columns, *(name for name in also if name in there and name not in columns)])
+        if table.num_rows != parquet.metadata.num_rows:
+            found = f"{table.num_rows} rows, and {parquet.metadata.num_rows} by its metadata"
+            problems.add(found, "a whole Parquet file", "copy or write it again")
+            return None
+        table.validate()
+        return Dataset(table)
+    except Exception as error:  # of pyarrow and `datasets`, which raise what they like on bytes they cannot use
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        problems.add(f"no readable Parquet ({said})", "a Parquet file", "copy or write it again")
         return None
 
 
 def _rows(table: "Dataset", problems: Problems) -> list[tuple[int, dict[str, Any]]]:
+    """Each row with its number; those that are no text are problems."""
+    data = table.data
     try:
-        return list(enumerate(table.data.to_pylist(), start=1))
-    except UnicodeDecodeError as error:
-        problems.add(f"bytes that are no text ({error.reason})", "UTF-8", "write the file again")
-        return []
+        return list(enumerate(data.to_pylist(), start=1))
+    except UnicodeDecodeError:
+        pass
+    found: list[tuple[int, dict[str, Any]]] = []
+    for number in range(1, data.num_rows + 1):
+        try:
+            (row,) = data.slice(number - 1, 1).to_pylist()
+            found.append((number, row))
+        except UnicodeDecodeError as error:
+            problems.add(f"bytes that are no text ({error.reason})", "UTF-8", "mend the row", number)
+    return found
 
 
 def _names(table: "Dataset", column: str) -> list[str] | None:
     """The label of each id, where the metadata of `datasets` have them."""
     inner = getattr(table.features[column], "feature", None)
     names = getattr(inner, "names", None)
-    return None if names is None else list(names)
+    return [str(name) for name in names] if isinstance(names, list | tuple) else None
 
 
 def _is_number(table: "Dataset", column: str) -> bool:

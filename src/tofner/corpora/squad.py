@@ -77,6 +77,9 @@ def parse(data: bytes, uri: str) -> SquadFile:
     except RecursionError:
         file.problems.add("JSON that is nested too deep", "a SQuAD file")
         return file
+    except ValueError as error:  # a number of thousands of digits
+        file.problems.add(f"JSON that cannot be read ({error})", "a SQuAD file")
+        return file
     Reader(file, text).data(content)
     if not file.examples and not file.problems.count:
         file.problems.add("no question", "at least one", "give the split its data or leave the role out")
@@ -120,6 +123,9 @@ class Reader:
         if not isinstance(text, str) or not text.strip():
             self.file.problems.add(f"no context in {where}", "a text", "remove the paragraph", self.row)
             return None
+        if half := half_surrogate(text):
+            self.file.problems.add(f"{half} in the context in {where}", "whole characters", "mend the text", self.row)
+            return None
         if text not in self.contexts:
             words = segment(text)
             self.contexts[text] = _Context(
@@ -131,15 +137,21 @@ class Reader:
         """Adds a question with its answers, or its problems."""
         fields = question if isinstance(question, dict) else {}
         id_, query = fields.get("id"), fields.get("question")
-        if not isinstance(id_, str) or not id_:
-            self.file.problems.add(f"no id in {where}", "a string", "give each question its own id", self.row)
+        if not isinstance(id_, str) or not id_ or half_surrogate(id_):
+            found = half_surrogate(id_) + " in the id" if isinstance(id_, str) and id_ else "no id"
+            self.file.problems.add(f"{found} in {where}", "a string", "give each question its own id", self.row)
             return
         if id_ in self.ids:
             self._problem(id_, "the id a second time", "each id once in a file", "rename or remove one", again=True)
             return
         self.ids.add(id_)
-        if not isinstance(query, str) or not query.strip():
-            self._problem(id_, "no question text", "a text", "remove the question")
+        if not isinstance(query, str) or not query.strip() or half_surrogate(query):
+            found = (
+                half_surrogate(query) + " in its text"
+                if isinstance(query, str) and query.strip()
+                else "no question text"
+            )
+            self._problem(id_, found, "a text", "mend or remove the question")
             return
         answers = fields.get("answers")
         if not isinstance(answers, list):
@@ -164,7 +176,7 @@ class Reader:
         fields = answer if isinstance(answer, dict) else {}
         text, start = fields.get("text"), fields.get("answer_start")
         if not isinstance(text, str) or not isinstance(start, int) or isinstance(start, bool):
-            found = f"the answer {_short(json.dumps(answer, ensure_ascii=False))}"
+            found = f"the answer {_short(json.dumps(answer))}"
             self._problem(id_, found, "a text and an integer answer_start", "mend or remove it")
             return None
         if not text.strip():
@@ -193,6 +205,19 @@ class Reader:
         at = self.text.find(id_text, at + 1) if again and at >= 0 else at
         line = self.text.count("\n", 0, at) + 1 if at >= 0 else None
         self.file.problems.add(f"question {id_}: {found}", expected, fix, line)
+
+
+def half_surrogate(text: str) -> str:
+    r"""What is wrong with a text that is no Unicode, as JSON's escapes allow; else "".
+
+    >>> half_surrogate("ab\ud83d")
+    'half a surrogate pair (U+D83D) at character 2'
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"half a surrogate pair (U+{ord(text[error.start]):04X}) at character {error.start}"
+    return ""
 
 
 def _advice(context: str, answer: str) -> str:

@@ -1,6 +1,7 @@
 """Parquet files of a data root: what `datasets` writes and the Hub serves, against the other readers."""
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +218,30 @@ def test_nothing_is_left_on_disk(place: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     parquet.scan_labelled(str(place))
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_rows_that_are_no_text_are_named(tmp_path: Path) -> None:
+    offsets = pa.array([0, 3, 5, 7], pa.int32()).buffers()[1]
+    texts = pa.Array.from_buffers(pa.string(), 3, [None, offsets, pa.py_buffer(b"Annb\xc9Bo")])
+    pq.write_table(pa.table({"text": texts}), tmp_path / "train.parquet")
+    file = read.scan_text(str(tmp_path / "train.parquet"))
+    assert [sentence.tokens for sentence in file.sentences] == [["Ann"], ["Bo"]]
+    assert [(one.line, one.found) for one in file.problems.all()] == [
+        (2, "bytes that are no text (unexpected end of data)")
+    ]
+
+
+def test_damaged_parquet_is_a_problem_of_the_file_and_never_a_trace(tmp_path: Path) -> None:
+    path = Path(save(tmp_path / "text/set/train.parquet", {"text": [f"Ann left Oslo {i}" for i in range(50)]}))
+    whole, chance = path.read_bytes(), random.Random(3)
+    told = 0
+    for number in range(200):
+        data = bytearray(whole)
+        data[chance.randrange(len(data))] = chance.randrange(256)
+        if number % 5 == 0:
+            del data[chance.randrange(len(data)) :]
+        path.write_bytes(data)
+        file = read.scan_text(str(path))
+        assert file.problems.count or len(file.sentences) + file.blank_lines == 50
+        told += bool(file.problems.count)
+    assert told > 40

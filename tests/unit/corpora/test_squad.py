@@ -112,3 +112,34 @@ def test_offsets_count_characters_beyond_the_basic_plane(tmp_path: Path) -> None
     path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     example = squad.read(str(path)).examples[0]
     assert example.tokens[example.starts[0] : example.ends[0]] == ["Jaz"]
+
+
+HALF = "half a surrogate pair"
+
+
+@pytest.mark.parametrize(
+    ("asked", "context", "message"),
+    [
+        (question("a"), "Ann \ud83d left", f"{HALF} (U+D83D) at character 4 in the context in data[0].paragraphs[0]"),
+        (
+            question("a", question="Who \udc00?"),
+            CONTEXT,
+            f"question a: found {HALF} (U+DC00) at character 4 in its text",
+        ),
+        (question("a\ud800"), CONTEXT, f"{HALF} (U+D800) at character 1 in the id in data[0].paragraphs[0].qas[0]"),
+        (question("a", (0, "\ud800")), CONTEXT, "expected the answer '\\ud800'"),
+        (question("a", (0, "x"), answers=[{"text": "\ud800", "answer_start": None}]), CONTEXT, "the answer"),
+    ],
+)
+def test_text_that_is_no_unicode_is_a_problem_that_can_be_printed(asked: Any, context: str, message: str) -> None:
+    file = file_of(asked, context=context)
+    said = "\n".join(map(str, file.problems.all()))
+    assert message.replace("question a: found", "question a:") in said.replace("question a: found", "question a:")
+    said.encode()
+    assert file.examples == []
+
+
+def test_numbers_of_thousands_of_digits_are_a_problem() -> None:
+    file = squad.parse(b'{"data": [' + b"9" * 5000 + b"]}", "mrc/x/train.json")
+    assert file.problems.count == 1
+    assert "JSON that cannot be read" in str(file.problems.listed[0])

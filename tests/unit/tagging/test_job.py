@@ -295,7 +295,7 @@ def same_output_name(folder: Path) -> None:
     [
         (truncated_gzip, "broken or cut gz"),
         (truncated_zstd, "broken or cut zst"),
-        (not_parquet, "a Parquet file"),
+        (not_parquet, "a whole Parquet file"),
         (other_columns, "a column `text` or a column `tokens`"),
         (numbers_as_text, "expected strings"),
         (unknown_suffix, "suffix"),

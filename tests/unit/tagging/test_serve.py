@@ -189,7 +189,7 @@ def test_whoever_would_wait_too_long_is_refused_and_the_request_in_hand_is_answe
     with serving(held, timeout_s=600.0, wait_s=2.0) as (port, service), ThreadPoolExecutor(1) as pool, held:
         slow(service)
         first = pool.submit(ask, port, "/tag", b'{"text": "a b c"}')
-        held.entered.wait()
+        until(held.entered.is_set)
         assert gauge(port) == "tofner_queue_words 3.0"
         status, body, headers = ask_all(port, "/tag", b'{"text": "d e"}')
         assert (status, headers["retry-after"]) == (503, "3")
@@ -210,7 +210,7 @@ def test_a_large_body_is_refused_before_it_is_read(tagger: Tagger) -> None:
     with serving(held, timeout_s=600.0, wait_s=2.0) as (port, service), ThreadPoolExecutor(1) as pool, held:
         slow(service)
         first = pool.submit(ask, port, "/tag", b'{"text": "a b c"}')
-        held.entered.wait()
+        until(held.entered.is_set)
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
             connection.sendall(b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")  # and no body
             assert connection.recv(100).startswith(b"HTTP/1.1 503 ")
@@ -242,7 +242,7 @@ def test_a_client_that_goes_away_takes_its_work_with_it(tagger: Tagger) -> None:
     held = Held(tagger)
     with serving(held, timeout_s=600.0) as (port, service), ThreadPoolExecutor(1) as pool, held:
         first = pool.submit(ask, port, "/tag", b'{"text": "a b c"}')
-        held.entered.wait()
+        until(held.entered.is_set)
         body = b'{"text": "nobody waits"}'
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
@@ -268,7 +268,7 @@ def test_equal_requests_at_the_same_time_get_equal_answers(tagger: Tagger) -> No
     body = b'{"text": "Angela Merkel met Obama in New York"}'
     with serving(held, timeout_s=600.0) as (port, service), ThreadPoolExecutor(25) as pool, held:
         expected = pool.submit(ask, port, "/tag", body)
-        held.entered.wait()
+        until(held.entered.is_set)
         others = [pool.submit(ask, port, "/tag", body) for _ in range(24)]
         until(lambda: len(service.turns.requests) == 25)
         held.released.set()
@@ -346,7 +346,7 @@ def test_after_a_signal_not_ready_then_what_is_in_hand_is_answered(tagger: Tagge
         held,
     ):
         first = pool.submit(ask, port, "/tag", b'{"text": "a b c"}')
-        held.entered.wait()
+        until(held.entered.is_set)
         service.server.handle_exit(signal.SIGTERM, None)
         until(lambda: service.draining)
         status, body = ask(port, "/ready")

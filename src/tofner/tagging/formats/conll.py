@@ -124,3 +124,6 @@ class ConllOutput:
 
     def close(self) -> None:
         pass
+
+    def drop(self) -> None:
+        pass

@@ -107,6 +107,9 @@ class JsonlOutput:
     def close(self) -> None:
         pass
 
+    def drop(self) -> None:
+        pass
+
 
 def with_entities(line: bytes, entities: list[dict[str, Any]]) -> bytes:
     """A JSON object's line, with a field more.

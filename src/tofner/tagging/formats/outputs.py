@@ -65,6 +65,7 @@ class Segment:
 
     def drop(self) -> None:
         """Forget it."""
+        self.output.drop()
         with contextlib.suppress(OSError, ValueError):
             self.raw.close()
         self.path.unlink(missing_ok=True)

@@ -113,3 +113,6 @@ class Output(Protocol):
         """`entities`: of the good rows of the group, in order."""
 
     def close(self) -> None: ...
+
+    def drop(self) -> None:
+        """Instead of `close`: what was written is not wanted."""

@@ -10,7 +10,7 @@ from tofner import storage
 from tofner.errors import BadData, Problem
 from tofner.tagging.formats.files import Compression, InputFile, Shard
 
-MAX_RECORD_BYTES = 16 * 2**20  # a longer record is bad: memory must not depend on the input
+MAX_RECORD_BYTES = 2 * 2**20  # a longer record is bad: memory must not depend on the input, and a pod has 2 GiB
 _CHUNK_BYTES = 256 * 1024
 _GZIP_LEVEL = 6
 _ZSTD_LEVEL = 3
