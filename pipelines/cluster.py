@@ -99,8 +99,8 @@ class Cluster(Strict):
     run_as_user: int | None = Field(default=None, ge=1, description="user of the containers; the images' own is 10001")
     retries: int = Field(default=0, ge=0, description="further tries of a task that runs the encoder; a stock Kubeflow "
                          "tries deleted pods by itself, and nothing else in any case")  # fmt: skip
-    deadline_s: int | None = Field(default=None, gt=0, description="seconds after which a run is ended; wants a Kubeflow "
-                                   "of the SDK's version, 2.17")  # fmt: skip
+    deadline_s: int | None = Field(default=None, gt=0, description="seconds after which a run is ended; wants a "
+                                   "Kubeflow of the SDK's version, 2.17")  # fmt: skip
     keep_s: int | None = Field(default=None, gt=0, description="seconds after its end that a run's pods stay, with "
                                "their logs; the store keeps the records. As above")  # fmt: skip
     model_registry: str = Field(default="", description="address of Kubeflow's model registry, where published models "
