@@ -356,7 +356,8 @@ class Settings(Strict):
     source_language: str = Field(default="en", description="language of the source queries")
     target_language: str = Field(default="en", description="language of the target queries")
     types: list[str] = Field(min_length=1, description="entity types that the tagger knows")
-    queries: str = Field(default="conll", description="query set: a name in presets/queries, or a YAML file")
+    queries: str = Field(default="conll", description="query set: a name in presets/queries, or a YAML file or a "
+                         "folder of them, looked for beside the preset; s3:// too")  # fmt: skip
     label_map: dict[str, str | None] = Field(default={}, description="types of the files to types of the tagger; '*' "
                                              "for every other one; null makes it no entity")  # fmt: skip
     ner_as_mrc: NerAsMrc = NerAsMrc()

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from tofner import storage
 from tofner.errors import BadSettings, Problem
 from tofner.settings import Settings, known_keys
 
+YAML = (".yaml", ".yml")
 PRESETS = Path(__file__).parent
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -26,16 +28,42 @@ def preset_names() -> list[str]:
 def load_preset(name: str, overrides: Sequence[str] = ()) -> Settings:
     """A shipped preset, or a YAML file of one's own, with `key=value` overrides (dotted keys, YAML values).
 
+    Query files that a file of one's own names by a relative path lie beside it, in a bucket too; those of an override
+    are looked for from the current folder.
+
     Raises:
         BadSettings: unknown preset, unreadable file, or any unknown key or wrong value, all listed.
+        PassingFault: the bucket does not answer.
     """
-    return load_settings(Settings, name, PRESETS, overrides)
+    settings = load_settings(Settings, name, PRESETS, overrides)
+    if not name.endswith(YAML):
+        return settings
+    overridden = {override.partition("=")[0].strip() for override in overrides}
+    queries = settings.queries if "queries" in overridden else beside(name, settings.queries)
+    asked = settings.ner_as_mrc
+    if not {"ner_as_mrc", "ner_as_mrc.queries"} & overridden:
+        asked = asked.model_copy(update={"queries": beside(name, asked.queries)})
+    return settings.model_copy(update={"queries": queries, "ner_as_mrc": asked})
+
+
+def beside(preset: str, queries: str) -> str:
+    """Where a preset's query file or folder is; a name of a shipped set stays.
+
+    >>> beside("s3://b/mine.yaml", "queries/mine.en.yaml"), beside("s3://b/mine.yaml", "conll")
+    ('s3://b/queries/mine.en.yaml', 'conll')
+    """
+    if "/" not in queries and not queries.endswith(YAML):
+        return queries
+    if storage.is_s3(queries) or Path(queries).expanduser().is_absolute():
+        return queries
+    folder = preset.rpartition("/")[0]
+    return storage.join(folder, queries) if folder else queries
 
 
 def load_settings(
     model: type[Model], name: str, shipped: Path, overrides: Sequence[str] = (), given: Mapping[str, Any] | None = None
 ) -> Model:
-    """Settings of one type from a YAML file: a name in the folder `shipped`, or a file of one's own.
+    """Settings of one type from a YAML file: a name in the folder `shipped`, or a file of one's own, local or `s3://`.
 
     Args:
         overrides: `key=value`, dotted keys, YAML values.
@@ -44,13 +72,15 @@ def load_settings(
     Raises:
         BadSettings: as `load_preset`.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else shipped / f"{name}.yaml"
-    if not path.is_file():
+    path = name if name.endswith(YAML) else str(shipped / f"{name}.yaml")
+    try:
+        tree = yaml.safe_load(storage.read_bytes(path).decode())
+    except storage.NoSuchObject:
         names = sorted(one.stem for one in shipped.glob("*.yaml"))
         expected = f"one of {', '.join(names)}, or a .yaml file"
-        raise BadSettings(Problem(shipped.name.removesuffix("s"), repr(name), expected, _nearest(name, names)))
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raise BadSettings(
+            Problem(shipped.name.removesuffix("s"), repr(name), expected, _nearest(name, names))
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadSettings(Problem(str(path), str(error).replace("\n", " "), "YAML")) from error
     if not isinstance(tree, dict):

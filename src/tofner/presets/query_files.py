@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from tofner import storage
 from tofner.errors import BadSettings, Problem
 
 QUERIES = Path(__file__).parent / "queries"
@@ -28,12 +29,13 @@ def load_queries(labelset: str, language: str, types: Sequence[str] = ()) -> dic
 
     Args:
         labelset: name of a shipped set (`conll`, `span`), a query file, or a folder of `LANGUAGE.yaml` or
-            `NAME.LANGUAGE.yaml` files of one's own.
+            `NAME.LANGUAGE.yaml` files of one's own; local or `s3://`.
         language: two letters; a query file given by its path is taken in whatever language it is.
         types: the types that must have a query, in this order; all of the file when empty.
 
     Raises:
         BadSettings: no such set or language, a broken file, or a type without a query.
+        PassingFault: the bucket does not answer.
     """
     path = _query_file(labelset, language)
     queries = _read(path)
@@ -41,7 +43,7 @@ def load_queries(labelset: str, language: str, types: Sequence[str] = ()) -> dic
     if missing:
         fix = "add " + ", ".join(f"types.{type_}" for type_ in missing) + ", or name another query file in queries"
         found = f"no query for {', '.join(missing)}; it has {', '.join(queries)}"
-        raise BadSettings(Problem(str(path), found, "one for each type of the tagger", fix))
+        raise BadSettings(Problem(path, found, "one for each type of the tagger", fix))
     return {type_: queries[type_] for type_ in types} if types else queries
 
 
@@ -51,22 +53,22 @@ def shipped() -> list[tuple[str, str]]:
     return [(labelset, language) for labelset, language in names]
 
 
-def _query_file(labelset: str, language: str) -> Path:
-    own = Path(labelset)
+def _query_file(labelset: str, language: str) -> str:
     if labelset.endswith(_YAML):
-        if own.is_file():
-            return own
+        if storage.exists(labelset):
+            return labelset
         raise BadSettings(Problem("queries", f"no file {labelset}", "a query file", "check the path"))
-    if own.is_dir():
-        found = sorted(path for path in own.iterdir() if path.suffix in _YAML)
-        wanted = [path for path in found if path.stem.split(".")[-1] == language]
+    if storage.is_s3(labelset) or Path(labelset).is_dir():
+        paths = [info.path for info in storage.list_files(labelset)]
+        found = sorted(path for path in paths if "/" not in path and path.endswith(_YAML))
+        wanted = [path for path in found if path.split(".")[-2] == language]
         if len(wanted) == 1:
-            return wanted[0]
-        names = ", ".join(path.name for path in found) or "no YAML file"
+            return storage.join(labelset, wanted[0])
+        names = ", ".join(found) or "no YAML file"
         raise BadSettings(Problem(labelset, names, f"one file {language}.yaml or NAME.{language}.yaml"))
     sets = shipped()
     if (labelset, language) in sets:
-        return QUERIES / f"{labelset}.{language}.yaml"
+        return str(QUERIES / f"{labelset}.{language}.yaml")
     labelsets = sorted({name for name, _ in sets})
     if labelset not in labelsets:
         fix = _nearest(labelset, labelsets)
@@ -81,14 +83,14 @@ def _nearest(name: str, names: Sequence[str]) -> str:
     return f"did you mean {close[0]}?" if close else ""
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: str) -> dict[str, str]:
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Any = yaml.safe_load(storage.read_bytes(path).decode())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadSettings(Problem(str(path), str(error).replace("\n", " "), "YAML in UTF-8")) from error
+        raise BadSettings(Problem(path, str(error).replace("\n", " "), "YAML in UTF-8")) from error
     types = content.get("types") if isinstance(content, dict) else None
     if not isinstance(types, dict) or not types:
-        raise BadSettings(Problem(str(path), "no mapping `types`", "types: {TYPE: query, ...}"))
+        raise BadSettings(Problem(path, "no mapping `types`", "types: {TYPE: query, ...}"))
     for type_, query in types.items():
         if not isinstance(type_, str) or not isinstance(query, str) or not query.strip():
             raise BadSettings(Problem(f"{path}: types.{type_}", repr(query), "a query in words"))

@@ -89,13 +89,15 @@ def plan(
     def common(stage: str) -> dict[str, Any]:
         return {"seed": seed, "code": code_revision(stage)}
 
-    target_queries = load_queries(settings.queries, settings.target_language, settings.types)
     asked = settings.ner_as_mrc
     questions = (asked.queries, asked.types) if asked.types else (settings.queries, settings.types)
-    source_queries, translated_queries = (
-        load_queries(questions[0], language, questions[1])
-        for language in (settings.source_language, settings.target_language)
-    )
+
+    def queries_in(language: str, named: tuple[str, list[str]] = questions) -> dict[str, str]:
+        """A question a type; none where no MRC model is trained."""
+        return load_queries(named[0], language, named[1]) if settings.use.mrc or iterations else {}
+
+    target_queries = queries_in(settings.target_language, (settings.queries, settings.types))
+    source_queries, translated_queries = map(queries_in, (settings.source_language, settings.target_language))
     test_files = {part.split: digest for part, digest in files.items() if part.role in GOLD}
     train_files = {part.split: digest for part, digest in files.items() if part.role not in GOLD}
     absent = sorted(split for split, there in present.items() if not there)
