@@ -12,6 +12,9 @@ def check_data(settings: Settings, data: str) -> CheckReport:
     Raises:
         PassingFault: storage failed for now.
     """
+    if not data_root.is_there(data):
+        fix = "correct --data; a data root has ner/, mrc/ and text/"
+        return CheckReport(problems=[Problem(data, "no such folder", "a data root", fix)])
     files: list[RoleFile] = []
     absent: list[str] = []
     problems: list[Problem] = []

@@ -9,6 +9,7 @@ one is read.
 """
 
 import difflib
+from pathlib import Path
 from typing import Literal
 
 from tofner import storage
@@ -21,6 +22,11 @@ PLACES: dict[Content, tuple[tuple[str, str], ...]] = {
     "mrc": (("mrc", ".json"), ("mrc", ".json.gz"), ("mrc", ".parquet")),
     "text": (("text", ".txt"), ("text", ".txt.gz"), ("text", ".parquet"), *_NER),
 }
+
+
+def is_there(root: str) -> bool:
+    """Whether there is a folder, or a prefix with objects."""
+    return bool(storage.list_files(root)) if storage.is_s3(root) else Path(root).is_dir()
 
 
 def find(root: str, kind: Content, set_: str, split: str) -> str | None:

@@ -13,6 +13,8 @@ A model root may hold many versions beside `latest.json`, `{"version": "..."}`; 
 
 import hashlib
 import json
+import mmap
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -37,7 +39,8 @@ class Model:
         max_pieces: pieces a window may hold, special tokens included.
         overlap_pieces: pieces that neighbouring windows share.
         segmentation: the rules by which raw text is cut into words.
-        digest: sha256 over graph, tokenizer, labels and description: equal digests give equal tags.
+        digest: sha256 over graph (with weights outside of it), tokenizer, labels and description: equal digests give
+            equal tags.
     """
 
     uri: str
@@ -88,7 +91,7 @@ def _version_folder(uri: str) -> str:
         return uri
     found = storage.read_pointer(pointer)
     version = found[0].get("version") if found else None
-    if not isinstance(version, str) or not version:
+    if not isinstance(version, str) or version in ("", ".", "..") or not version.isprintable() or "/" in version:
         raise BadModel(Problem(pointer, repr(version), '{"version": "NAME"}', "publish the model again"))
     return storage.join(uri, version)
 
@@ -132,10 +135,9 @@ def _describe(uri: str, folder: Path, precision: Precision) -> Model:
         fix = "use the tofner version that trained the model"
         problems.append(Problem(place, f"segmentation {segmentation!r}", " or ".join(SEGMENTATIONS), fix))
     size, overlap = about.get("max_pieces"), about.get("overlap_pieces")
-    if not isinstance(size, int) or not isinstance(overlap, int) or size < 8 or not 0 <= overlap <= size // 2 - 2:
-        problems.append(
-            Problem(place, f"max_pieces {size!r}, overlap_pieces {overlap!r}", "8 or more, at most half of it less 2")
-        )
+    if not _is_number(size, 8, MOST_PIECES) or not _is_number(overlap, 0, int(size or 0) // 2 - 2):
+        found = f"max_pieces {str(size)[:40]}, overlap_pieces {str(overlap)[:40]}"
+        problems.append(Problem(place, found, f"8 to {MOST_PIECES}, at most half of it less 2"))
     if problems:
         raise BadModel(problems)
     assert isinstance(labels, list)
@@ -146,10 +148,18 @@ def _describe(uri: str, folder: Path, precision: Precision) -> Model:
     return Model(uri, folder, folder / wanted[0], precision, tuple(labels), size, overlap, segmentation, digest, about)
 
 
+MOST_PIECES = 65_536  # of a window; no encoder reads more
+
+
+def _is_number(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
 def _json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        with storage.local_faults(str(path)):
+            value = json.loads(path.read_bytes().decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise BadModel(Problem(str(path), f"broken JSON: {error}", "a JSON object")) from error
     if not isinstance(value, dict):
         raise BadModel(Problem(str(path), type(value).__name__, "a JSON object"))
@@ -158,7 +168,27 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _digest(folder: Path, names: list[str]) -> str:
     total = hashlib.sha256()
-    for name in names:
+    for name in [*names, *_outside(folder, names[0])]:
         with (folder / name).open("rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()
+
+
+# An entry {"location": FILE} of a tensor's external data, as ONNX's protocol buffers write it (onnx.proto,
+# StringStringEntryProto). Looked for in the bytes, since tagging needs no onnx.
+_LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])")
+
+
+def _outside(folder: Path, graph: str) -> list[str]:
+    """Files beside a graph that hold some of its weights, sorted."""
+    path = folder / graph
+    if not path.stat().st_size:
+        return []
+    found: set[str] = set()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for match in _LOCATION.finditer(data):
+            raw = data[match.end() : match.end() + match[1][0]]
+            name = raw.decode("utf-8", "replace")
+            if name.isprintable() and "/" not in name and (folder / name).is_file():
+                found.add(name)
+    return sorted(found)

@@ -4,6 +4,7 @@ boto3 is imported inside, when there is a fault to judge.
 """
 
 import os
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +39,9 @@ PASSING_CODES = frozenset(
     )
 )
 
+# Credentials that ran out: a pod that is started again, or the next call, gets new ones.
+_EXPIRED = frozenset(("ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"))
+
 _CREDENTIALS = (
     "credentials that {where} refuses ({said})",
     "valid credentials",
@@ -58,14 +62,12 @@ FIX_ENDPOINT = "correct S3_ENDPOINT_URL, or look at proxies between here and the
 # code: what was found, what was expected, what to do
 LASTING_CODES = {
     "AuthFailure": _CREDENTIALS,
-    "ExpiredToken": _CREDENTIALS,
     "InvalidAccessKeyId": _CREDENTIALS,
     "InvalidClientTokenId": _CREDENTIALS,
     "InvalidSecurity": _CREDENTIALS,
     "InvalidToken": _CREDENTIALS,
     "NotSignedUp": _CREDENTIALS,
     "SignatureDoesNotMatch": _CREDENTIALS,
-    "TokenRefreshRequired": _CREDENTIALS,
     "UnrecognizedClientException": _CREDENTIALS,
     "AccessDenied": _DENIED,
     "AccountProblem": _DENIED,
@@ -106,7 +108,7 @@ def endpoint() -> str | None:
                 good = False
             if not good:
                 fix = f"set {name} to the address of the S3 server"
-                raise BadInput(Problem(name, repr(url), "http://HOST[:PORT] or https://HOST[:PORT]", fix))
+                raise BadInput(Problem(name, redacted(repr(url)), "http://HOST[:PORT] or https://HOST[:PORT]", fix))
             return url
     return None
 
@@ -117,13 +119,34 @@ def error_code(error: BaseException) -> str:
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
+def is_doubtful(error: BaseException) -> bool:
+    """Whether an answer that should be final is sometimes an accident: a body that was cut on its way and so has no
+    error code, or a condition that an earlier try of the same call met."""
+    code = error_code(error)
+    return isinstance(getattr(error, "response", None), dict) and (
+        not code or code.isdigit() or code in ("PreconditionFailed", "InvalidRange")
+    )
+
+
+def redacted(text: str) -> str:
+    """Without user names and passwords in addresses.
+
+    >>> redacted("no answer of http://user:pass@host:8333/x")
+    'no answer of http://***@host:8333/x'
+    """
+    return _USER.sub("//***@", text)
+
+
+_USER = re.compile(r"""//[^\s"']*@""")
+
+
 def classify(error: BaseException, uri: str) -> BadInput | PassingFault | None:
     """What a fault at `uri` means for the user; None if it is none that storage knows, so a bug."""
     from botocore import exceptions as boto
     from botocore.parsers import ResponseParserError
     from urllib3.exceptions import HTTPError
 
-    where = endpoint() or "AWS S3"
+    where = redacted(endpoint() or "AWS S3")
     said = f"{type(error).__name__}: {_one_line(error)}"
     broken = (
         boto.HTTPClientError,  # refused, reset, timed out, closed, proxy trouble
@@ -162,6 +185,9 @@ def classify(error: BaseException, uri: str) -> BadInput | PassingFault | None:
 def _classify_answer(error: Any, uri: str, where: str) -> BadInput | PassingFault:
     """What an error answer of the server means; `error` is a botocore ClientError."""
     code = error_code(error)
+    if code in _EXPIRED:
+        fix = "if it stays so, renew AWS_SESSION_TOKEN and its keys, or the profile or role in use"
+        return PassingFault(f"{uri}: {where} says that the credentials have expired ({code}); {fix}")
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     said = f"{code or 'HTTP'} {status}: {_one_line(error.response.get('Error', {}).get('Message', ''))}"
     if code in PASSING_CODES or status == 429 or (status >= 500 and code not in LASTING_CODES):
@@ -177,9 +203,9 @@ def _classify_answer(error: Any, uri: str, where: str) -> BadInput | PassingFaul
 
 def not_s3(uri: str, found: str) -> BadInput:
     """The error for an answer that no S3 server gives."""
-    where = endpoint() or "AWS S3"
+    where = redacted(endpoint() or "AWS S3")
     return BadInput(Problem(uri, f"an answer of {where} that is not S3's ({found})", "an S3 server", FIX_ENDPOINT))
 
 
 def _one_line(text: object) -> str:
-    return " ".join(str(text).split())
+    return redacted(" ".join(str(text).split()))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,17 +55,27 @@ class FolderIndex:
         try:
             value = json.loads(data)
             format_, digest = value["format"], value["digest"]
-            files = {path: FileEntry(int(e["size"]), str(e["sha256"])) for path, e in value["files"].items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            files = {path: _entry(e["size"], e["sha256"]) for path, e in value["files"].items()}
+            index = cls(files)
+            digest_of = index.digest
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             found = f"{type(error).__name__}: {error}"
             raise BadInput(Problem(place, found, expected, "store the folder again")) from error
-        index = cls(files)
-        if (format_, digest) != (INDEX_FORMAT, index.digest):
+        if (format_, digest) != (INDEX_FORMAT, digest_of):
             found = f"format {format_!r} and digest {digest!r}"
             raise BadInput(Problem(place, found, expected, "store the folder again"))
         for path in files:
             check_path(path, place)
         return index
+
+
+def _entry(size: object, sha256: object) -> FileEntry:
+    """Raises ValueError: not those of a file."""
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 1 << 63:
+        raise ValueError(f"size {str(size)[:40]}")
+    if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise ValueError(f"sha256 {str(sha256)[:80]!r}")
+    return FileEntry(size, sha256)
 
 
 def check_path(path: str, place: str) -> None:

@@ -13,7 +13,7 @@ from tofner.storage.faults import NoSuchObject
 
 def write_local(path: Path, data: bytes) -> None:
     """Write a local file through a temporary sibling: after a crash the old or the new contents are there, no half."""
-    with local_faults(str(path)):
+    with local_faults(str(path), writing=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         temporary = Path(name)
@@ -49,11 +49,17 @@ _NOT_HERE = (errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 @contextlib.contextmanager
-def local_faults(uri: str) -> Iterator[None]:
-    """Turn the operating system's refusals into BadInput, and a full or failing disk into PassingFault."""
+def local_faults(uri: str, writing: bool = False) -> Iterator[None]:
+    """Turn the operating system's refusals into BadInput, and a full or failing disk into PassingFault.
+
+    `writing`: `uri` is to be made, so that what is not there is a folder for it.
+    """
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
+        if writing:
+            found = f"{error.filename!r}, which is no folder"
+            raise BadInput(Problem(uri, found, "a place that can be written", "choose another place")) from error
         raise NoSuchObject(Problem(uri, "no such file", "an existing file", "correct the path")) from error
     except IsADirectoryError as error:
         raise BadInput(Problem(uri, "a folder", "a file", "correct the path")) from error

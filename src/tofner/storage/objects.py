@@ -117,7 +117,7 @@ def put_file(path: Path, uri: str) -> None:
         path.unlink()
         return
     target = Path(uri)
-    with local_faults(uri):
+    with local_faults(uri, writing=True):
         target.parent.mkdir(parents=True, exist_ok=True)
         path.chmod(0o644)
         path.replace(target)
@@ -182,7 +182,7 @@ def content_sha256(uri: str) -> str:
 
 def _link_new(path: Path, target: Path) -> str | None:
     digest = file_sha256(path)
-    with local_faults(str(target)):
+    with local_faults(str(target), writing=True):
         if target.exists():
             if not target.is_file() or file_sha256(target) != digest:
                 return None

@@ -29,7 +29,7 @@ def read_pointer(uri: str) -> tuple[dict[str, Any], str] | None:
         return None
     try:
         value = json.loads(found[0])
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise BadInput(Problem(uri, f"{found[0][:60]!r}", "a JSON object", "write the pointer again"))
@@ -72,7 +72,7 @@ def _moved(uri: str) -> PointerMoved:
 
 
 def _move_local(path: Path, data: bytes, expected_etag: str | None) -> str:
-    with local_faults(str(path)):
+    with local_faults(str(path), writing=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.with_name(f".{path.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -15,13 +15,14 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tofner.errors import BadInput, Problem
+from tofner.errors import BadInput, PassingFault, Problem
 from tofner.patience import Clock, number, persist
-from tofner.storage.faults import classify, endpoint, error_code
+from tofner.storage.faults import classify, endpoint, error_code, is_doubtful, redacted
 
 T = TypeVar("T")
 
 PATIENCE = "TOFNER_STORAGE_PATIENCE_S"
+DOUBTS = 2  # how often an answer that may be an accident is asked for again
 CLOCK = Clock()  # of every call that is given none
 
 _lock = threading.Lock()
@@ -69,8 +70,9 @@ def _new_client(url: str | None, patience: float) -> Any:
     config = Config(
         signature_version="s3v4",
         retries={"total_max_attempts": 1, "mode": "standard"},
-        connect_timeout=min(10.0, max(1.0, patience)),
-        read_timeout=min(60.0, max(5.0, patience)),
+        # A part of the patience, so that a connection that hangs leaves time for another.
+        connect_timeout=min(10.0, max(1.0, patience / 6)),
+        read_timeout=min(20.0, max(2.0, patience / 3)),
         max_pool_connections=2 * threads() + 4,
         s3={"addressing_style": "path" if url else "auto"},  # SeaweedFS and MinIO have no host name a bucket
     )
@@ -79,7 +81,9 @@ def _new_client(url: str | None, patience: float) -> Any:
         region = session.region_name or "us-east-1"
         return session.client("s3", endpoint_url=url, region_name=region, config=config)
     except ValueError as error:  # botocore: "Invalid endpoint"
-        problem = Problem(url or "S3", str(error), "an http or https endpoint", "correct S3_ENDPOINT_URL")
+        problem = Problem(
+            redacted(url or "S3"), redacted(str(error)), "an http or https endpoint", "correct S3_ENDPOINT_URL"
+        )
         raise BadInput(problem) from error
 
 
@@ -104,7 +108,16 @@ def call(
         PassingFault: the fault did not pass within the patience.
     """
 
+    doubts = 0
+
+    def doubted(error: Exception, fault: BadInput | PassingFault | None) -> BadInput | PassingFault | None:
+        nonlocal doubts
+        if isinstance(fault, BadInput) and is_doubtful(error) and doubts < DOUBTS and patience_s() > 0:
+            doubts += 1
+            return PassingFault(str(fault))
+        return fault
+
     def judge(error: Exception) -> Exception | None:
-        return None if meant(error) else classify(error, uri)
+        return None if meant(error) else doubted(error, classify(error, uri))
 
     return persist(action, judge, patience_s(), PATIENCE, clock or CLOCK)

@@ -9,8 +9,10 @@ import pytest
 from rich.console import Console
 
 from tofner.check.files import RoleFile, histogram, run_check
+from tofner.check.run import check_data
 from tofner.check.view import show
 from tofner.corpora.data_root import Content
+from tofner.presets import load_preset
 
 TRAIN = """-DOCSTART- -X- O O
 
@@ -149,3 +151,8 @@ def test_report_as_json_and_tables(make) -> None:  # type: ignore[no-untyped-def
 
 def test_histogram_has_every_length_once() -> None:
     assert sum(histogram(range(1, 500)).values()) == 499
+
+
+def test_a_data_root_that_is_not_there_is_one_problem(tmp_path: Path) -> None:
+    report = check_data(load_preset("es"), str(tmp_path / "nowhere"))
+    assert [(one.place, one.found) for one in report.problems] == [(str(tmp_path / "nowhere"), "no such folder")]

@@ -19,6 +19,7 @@ from tests.loopback import ScriptedS3
 from tofner import storage
 from tofner.errors import BadInput, PassingFault
 from tofner.storage import index, pointers, transfer
+from tofner.storage import s3 as s3_module
 from tofner.storage.index import FolderIndex
 
 
@@ -426,7 +427,6 @@ def test_patience_ends(scripted_s3: ScriptedS3, clock: FakeClock, monkeypatch: p
     [
         (403, "InvalidAccessKeyId", "AWS_ACCESS_KEY_ID"),
         (403, "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"),
-        (400, "ExpiredToken", "credentials"),
         (403, "AccessDenied", "access denied"),
         (404, "NoSuchBucket", "no bucket 'b'"),
         (404, "NoSuchKey", "no such object"),
@@ -617,3 +617,104 @@ def test_what_a_disk_refuses_is_told_with_its_place(
 def test_a_name_that_is_too_long_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="File name too long"):
         storage.write_bytes(str(tmp_path / ("x" * 300)), b"x")
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "TokenRefreshRequired", "RequestExpired"])
+def test_credentials_that_expire_in_the_middle_pass(scripted_s3: ScriptedS3, clock: FakeClock, code: str) -> None:
+    scripted_s3.says((400, code), (200, "x"))
+    assert storage.read_bytes("s3://bucket/x") == b"x"
+    scripted_s3.says((400, code))
+    with pytest.raises(
+        PassingFault, match=r"s3://bucket/x: .* the credentials have expired .* renew AWS_SESSION_TOKEN"
+    ):
+        storage.read_bytes("s3://bucket/x")
+
+
+@pytest.mark.parametrize("answer", [(404, ""), (412, "PreconditionFailed"), (403, "")])
+def test_an_answer_that_may_be_an_accident_is_asked_for_again(
+    scripted_s3: ScriptedS3, clock: FakeClock, answer: tuple[int, str]
+) -> None:
+    """A body that was cut on its way has no error code."""
+    scripted_s3.says(answer, answer, (200, "x"))
+    if not answer[1]:
+        scripted_s3.script[:2] = [(answer[0], b"<?xml version", {})] * 2
+    assert storage.read_bytes("s3://bucket/x") == b"x"
+    scripted_s3.says(answer)
+    if not answer[1]:
+        scripted_s3.script = [(answer[0], b"<html>", {})]
+    with pytest.raises(BadInput):
+        storage.read_bytes("s3://bucket/x")
+    assert len(scripted_s3.seen) == 3
+
+
+def test_a_try_is_a_part_of_the_patience(monkeypatch: pytest.MonkeyPatch, scripted_s3: ScriptedS3) -> None:
+    for patience, read_s, connect_s in ((60, 20, 10), (30, 10, 5), (3, 2, 1), (600, 20, 10)):
+        monkeypatch.setenv("TOFNER_STORAGE_PATIENCE_S", str(patience))
+        config = s3_module.client().meta.config
+        assert (config.read_timeout, config.connect_timeout) == (read_s, connect_s)
+
+
+@pytest.mark.parametrize(
+    "answer", [(403, "AccessDenied"), (400, "SignatureDoesNotMatch"), (503, "SlowDown"), (404, "")]
+)
+def test_no_password_is_shown(
+    scripted_s3: ScriptedS3, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, str]
+) -> None:
+    url = scripted_s3.endpoint.replace("http://", "http://user:se/c@ret@")
+    monkeypatch.setenv("S3_ENDPOINT_URL", url.replace("se/c@ret", "secret"))
+    scripted_s3.says(answer)
+    with pytest.raises((BadInput, PassingFault)) as error:
+        storage.read_bytes("s3://bucket/x")
+    assert "secret" not in str(error.value)
+    assert "//***@127.0.0.1" in str(error.value)
+    monkeypatch.setenv("S3_ENDPOINT_URL", "http://user:secret@127.0.0.1:9")  # nobody listens
+    with pytest.raises(PassingFault) as error:
+        storage.read_bytes("s3://bucket/x")
+    assert "secret" not in str(error.value)
+    for wrong in (url, "ftp://user:se/c@ret@host"):
+        monkeypatch.setenv("S3_ENDPOINT_URL", wrong)
+        with pytest.raises(BadInput) as error:
+            storage.read_bytes("s3://bucket/x")
+        assert "ret" not in str(error.value).replace("secret", "ret").replace("correct", "")
+
+
+@pytest.mark.parametrize(
+    ("size", "sha256"),
+    [(-1, "0" * 64), (True, "0" * 64), (1.5, "0" * 64), ("5", "0" * 64), (10**30, "0" * 64), (1, "0" * 63), (1, None)],
+)
+def test_an_index_with_a_damaged_entry_is_refused(size: object, sha256: object) -> None:
+    text = json.dumps({"format": 1, "digest": "", "files": {"a": {"size": size, "sha256": sha256}}})
+    with pytest.raises(BadInput, match="here: found ValueError"):
+        FolderIndex.from_json(text.encode(), "here")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"format": 1e999}',
+        "null",
+        '{"files": [1]}',
+        '{"format": 1, "digest": 2, "files": {"\\ud800": {}}}',
+    ],
+)
+def test_an_index_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="here: found"):
+        FolderIndex.from_json(text.encode(), "here")
+
+
+def test_a_pointer_nested_too_deeply_is_no_pointer(tmp_path: Path) -> None:
+    (tmp_path / "latest.json").write_text("[" * 100_000)
+    with pytest.raises(BadInput, match="a JSON object"):
+        storage.read_pointer(str(tmp_path / "latest.json"))
+
+
+def test_a_place_below_a_file_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for write in (
+        lambda: storage.write_bytes(str(tmp_path / "file/x"), b"x"),
+        lambda: storage.move_pointer(str(tmp_path / "file/x.json"), {}, None),
+    ):
+        with pytest.raises(BadInput) as error:
+            write()
+        assert "a place that can be written" in str(error.value) or "in the way" in str(error.value)

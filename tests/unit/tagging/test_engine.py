@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -205,3 +206,50 @@ def test_a_model_of_an_unknown_segmentation_is_refused(tmp_path: Path) -> None:
         folder = publish_tiny(tmp_path, segmentation=name)  # type: ignore[arg-type]
         with pytest.raises(BadModel, match="expected tofner-words-1 or tofner-words-2"):
             Tagger.load(folder)
+
+
+@pytest.mark.parametrize("version", ["../other", "..", ".", "a/b", "/abs", "", 5, None, "v\n1"])
+def test_a_pointer_does_not_lead_out_of_its_root(tmp_path: Path, version: object) -> None:
+    publish_tiny(tmp_path / "other")
+    publish_tiny(tmp_path / "root/a/b")
+    (tmp_path / "root/latest.json").write_text(json.dumps({"version": version}))
+    with pytest.raises(BadModel, match=r"latest.json: found"):
+        Tagger.load(tmp_path / "root")
+
+
+@pytest.mark.parametrize("name", ["labels.json", "tagger.json"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[" * 100_000, "[]", "null", "{}", '{"labels": 5, "max_pieces": 1e999}', "\xff"]
+)
+def test_damaged_descriptions_of_a_model_are_told(tmp_path: Path, name: str, text: str) -> None:
+    publish_tiny(tmp_path)
+    (tmp_path / name).write_text(text, encoding="latin-1")
+    with pytest.raises(BadModel, match=name):
+        Tagger.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "overlap"), [(True, 0), (10**30, 4), (1e9, 4), (32, True), (32, -1), ("32", 8), (None, 0)]
+)
+def test_windows_of_no_size_are_told(tmp_path: Path, pieces: object, overlap: object) -> None:
+    publish_tiny(tmp_path, max_pieces=pieces, overlap_pieces=overlap)  # type: ignore[arg-type]
+    with pytest.raises(BadModel, match=r"tagger.json: found max_pieces"):
+        Tagger.load(tmp_path)
+
+
+def test_a_graph_that_cannot_be_run_is_told(tmp_path: Path) -> None:
+    """More pieces than the graph has positions; a tokenizer of another vocabulary fails likewise."""
+    tagger = Tagger.load(publish_tiny(tmp_path, max_pieces=600, overlap_pieces=8), threads=1)
+    with pytest.raises(BadModel, match=r"model.onnx: found a graph that cannot be run on 1 windows of 600 pieces"):
+        tagger.tag([" ".join("abcdefgh"[i % 8] for i in range(700))])
+
+
+def test_the_digest_covers_weights_outside_of_the_graph(tmp_path: Path) -> None:
+    folder = publish_tiny(tmp_path)
+    graph = onnx.load(folder / "model.onnx")
+    onnx.save(graph, folder / "model.onnx", save_as_external_data=True, location="model.data", size_threshold=512)
+    before = Tagger.load(folder, threads=1).model.digest
+    data = bytearray((folder / "model.data").read_bytes())
+    data[100] ^= 1
+    (folder / "model.data").write_bytes(data)
+    assert Tagger.load(folder, threads=1).model.digest != before

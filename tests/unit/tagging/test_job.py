@@ -383,3 +383,67 @@ def test_an_empty_file(model: str, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_bytes(b"")
     assert run(model, tmp_path / "in.jsonl", tmp_path / "out").complete
     assert (tmp_path / "out/in.jsonl").read_bytes() == b""
+
+
+def test_a_name_with_brackets_that_is_there_is_no_pattern(model: str, tmp_path: Path) -> None:
+    for name in ("a[1].txt", "a1.txt"):
+        (tmp_path / name).write_text(name)
+    run(model, tmp_path / "a[1].txt", tmp_path / "o1")
+    assert sorted(outputs(tmp_path / "o1")) == ["a[1].jsonl"]
+    (tmp_path / "b[x]").mkdir()
+    (tmp_path / "b[x]/y.txt").write_text("y")
+    run(model, tmp_path / "b[x]", tmp_path / "o2")
+    assert sorted(outputs(tmp_path / "o2")) == ["y.jsonl"]
+    (tmp_path / "a[1].txt").unlink()
+    run(model, tmp_path / "a[1].txt", tmp_path / "o3")
+    assert sorted(outputs(tmp_path / "o3")) == ["a1.jsonl"]
+
+
+def test_linked_folders_are_read(model: str, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere/deep").mkdir(parents=True)
+    (tmp_path / "elsewhere/deep/x.txt").write_text("x")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in/a.txt").symlink_to(tmp_path / "elsewhere/deep/x.txt")
+    run(model, tmp_path / "in", tmp_path / "out")
+    assert sorted(outputs(tmp_path / "out")) == ["a.jsonl", "linked/deep/x.jsonl"]
+    (tmp_path / "in/round").symlink_to(tmp_path / "in")
+    with pytest.raises(BadInput, match="round: found a link to a folder that holds it"):
+        run(model, tmp_path / "in", tmp_path / "out2")
+    (tmp_path / "in/round").unlink()
+    (tmp_path / "in/gone").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(BadInput, match="gone: found a link to nothing"):
+        run(model, tmp_path / "in", tmp_path / "out2")
+
+
+@pytest.mark.parametrize("name", ["tagged", "all.jsonl"])
+def test_an_output_among_the_inputs_is_no_input(model: str, tmp_path: Path, name: str) -> None:
+    """So that the same command goes on after a kill."""
+    (tmp_path / "in").mkdir()
+    write_jsonl(tmp_path / "in/a.jsonl", 40)
+    for i in range(2):
+        report = run(model, tmp_path / "in", tmp_path / "in" / name, shard_bytes=1000, worker=f"{i}/2")
+    assert (report.complete, report.counts.records) == (True, 40)
+    again = run(model, tmp_path / "in", tmp_path / "in" / name, shard_bytes=1000)
+    assert (again.complete, again.counts.records) == (True, 40)
+    (tmp_path / "in/mine").mkdir()
+    write_jsonl(tmp_path / "in/mine/b.jsonl", 3)
+    with pytest.raises(BadInput, match="an output outside the input"):
+        run(model, tmp_path / "in", tmp_path / "in/mine")
+
+
+def test_the_error_names_the_reason(model: str, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text("{}\n")
+    with pytest.raises(
+        BadInput, match=r"1 bad of 1 records \(.*in.jsonl:1: neither `text` nor `tokens`; .*00000.jsonl\)"
+    ):
+        run(model, tmp_path / "in.jsonl", tmp_path / "out")
+
+
+def test_an_output_that_cannot_be_made_is_told(model: str, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "in.jsonl", 3)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BadInput) as error:
+        run(model, tmp_path / "in.jsonl", tmp_path / "file/out")
+    assert "no such file" not in str(error.value)
+    assert str(tmp_path / "file/out") in str(error.value)

@@ -99,17 +99,17 @@ def test_entities_of_texts_are_pieces_of_them(tagger: Tagger, session: Any) -> N
 def test_entities_spelled_out() -> None:
     tags = ["O", "B-PER", "I-PER", "I-LOC", "B-LOC", "O"]
     chances = np.array([1.0, 0.5, 1.0, 0.25, 0.33338, 1.0])
-    text = "The  New York , 漢字 ran"
+    text = "The  New York , हिन्दी ran"
     words = to_words(text)
-    assert words.words == ["The", "New", "York", ",", "漢字", "ran"]
+    assert words.words == ["The", "New", "York", ",", "हिन्दी", "ran"]
     of_text = to_entities(words, tags, chances)
     assert of_text == [
         Entity(5, 13, "PER", 0.75, "New York"),
         Entity(14, 15, "LOC", 0.25, ","),
-        Entity(16, 18, "LOC", 0.3334, "漢字"),
+        Entity(16, 22, "LOC", 0.3334, "हिन्दी"),
     ]
     of_tokens = to_entities(to_words(words.words), tags, chances)
-    assert [(e.start, e.end, e.text) for e in of_tokens] == [(1, 3, "New York"), (3, 4, ","), (4, 5, "漢字")]
+    assert [(e.start, e.end, e.text) for e in of_tokens] == [(1, 3, "New York"), (3, 4, ","), (4, 5, "हिन्दी")]
     assert of_text[0].as_record() == {"start": 5, "end": 13, "label": "PER", "score": 0.75, "text": "New York"}
     assert of_tokens[0].as_record(of_tokens=True) == {
         "start_token": 1, "end_token": 3, "label": "PER", "score": 0.75, "text": "New York",

@@ -244,7 +244,7 @@ def test_a_client_that_goes_away_takes_its_work_with_it(tagger: Tagger) -> None:
         first = pool.submit(ask, port, "/tag", b'{"text": "a b c"}')
         until(held.entered.is_set)
         body = b'{"text": "nobody waits"}'
-        with socket.create_connection(("127.0.0.1", port)) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
             connection.sendall(b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
             until(lambda: service.turns.words == 5)
         until(lambda: service.turns.words == 3)
@@ -282,7 +282,7 @@ def test_a_small_request_answers_the_same_after_every_odd_one(port: int) -> None
     assert expected[0] == 200
 
     def cancelled(body: bytes, sent: int) -> None:
-        with socket.create_connection(("127.0.0.1", port)) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
             head = b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
             connection.sendall((head + body)[: len(head) + sent])
 
@@ -316,10 +316,10 @@ def test_records_are_passed_on_as_they_were_written(port: int, tagger: Tagger) -
 def test_a_connection_that_sends_no_headers_is_closed(tagger: Tagger) -> None:
     with running(tagger, header_s=0.05) as port:
         for begun in (b"", b"POST /tag HTTP/1.1\r\nHo"):
-            with socket.create_connection(("127.0.0.1", port)) as connection:
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
                 connection.sendall(begun)
                 assert connection.recv(10) == b"", "closed"
-        with socket.create_connection(("127.0.0.1", port)) as connection:  # also in its second request
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:  # also in its second request
             connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             answer = connection.recv(1000)
             connection.sendall(b"GET /hea")
@@ -330,7 +330,10 @@ def test_a_connection_that_sends_no_headers_is_closed(tagger: Tagger) -> None:
 
 
 def test_a_body_that_does_not_come_ends_with_408(tagger: Tagger) -> None:
-    with running(tagger, timeout_s=0.05) as port, socket.create_connection(("127.0.0.1", port)) as connection:
+    with (
+        running(tagger, timeout_s=0.05) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
+    ):
         connection.sendall(b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
         answer = b""
         while more := connection.recv(1000):

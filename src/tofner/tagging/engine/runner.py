@@ -5,7 +5,7 @@ import os
 import numpy as np
 import onnxruntime
 
-from tofner.errors import BadModel, Problem
+from tofner.errors import BadModel, PassingFault, Problem
 from tofner.model.layout import ANSWER, LABELS, MARKS
 from tofner.model.published import Model
 
@@ -25,6 +25,7 @@ class Runner:
         Raises:
             BadModel: ONNX Runtime cannot load the graph, or its inputs and outputs are not those of a tagger.
         """
+        self.model = model
         onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -63,7 +64,19 @@ class Runner:
         if self.knows_marks:
             mask[wanted] = ANSWER
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        (logits,) = self.session.run(["logits"], {name: given[name] for name in self.inputs})
+        try:
+            (logits,) = self.session.run(["logits"], {name: given[name] for name in self.inputs})
+        except Exception as error:  # of types that onnxruntime does not document
+            if "llocat" in str(error):
+                raise PassingFault(f"{self.model.onnx}: not enough memory ({str(error)[:200]})") from error
+            found = (
+                f"a graph that cannot be run on {ids.shape[0]} windows of {ids.shape[1]} pieces ({str(error)[:300]})"
+            )
+            fix = "publish the model again"
+            raise BadModel(Problem(str(self.model.onnx), found, "a tagger of this tokenizer", fix)) from error
+        if logits.shape != (*ids.shape, len(self.model.labels)):
+            found = f"logits of shape {logits.shape} for {ids.shape}"
+            raise BadModel(Problem(str(self.model.onnx), found, f"{len(self.model.labels)} for each piece"))
         return np.asarray(logits[wanted], np.float32)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -12,12 +13,13 @@ from tofner.tagging.formats.files import SUFFIXES, Format, InputFile, format_of,
 _WILD = re.compile(r"[*?\[]")
 
 
-def find_inputs(where: str, format: str = "auto") -> list[InputFile]:
+def find_inputs(where: str, format: str = "auto", without: Sequence[str] = ()) -> list[InputFile]:
     """The files that `where` names, sorted by name; names that begin with `_` or `.` are not data and are left out.
 
     Args:
         where: a file, a folder (all files below), or a glob (`*` and `?` within a path part, `**` across parts).
         format: `auto` goes by the suffix.
+        without: files and folders that are left out: outputs among the inputs.
 
     Raises:
         BadData: nothing is there, or a suffix tells no format.
@@ -30,6 +32,10 @@ def find_inputs(where: str, format: str = "auto") -> list[InputFile]:
         found = _s3_file_or_folder(where)
     else:
         found = _local_file_or_folder(where)
+    outputs = [storage.absolute(uri) for uri in without]
+    if outputs:
+        places = ((row, storage.absolute(row[0])) for row in found)
+        found = [row for row, at in places if not any(at == o or at.startswith(f"{o}/") for o in outputs)]
     if not found:
         raise BadData(Problem(where, "no files", "a file, a folder with files, or a glob that matches some"))
     problems: list[Problem] = []
@@ -54,7 +60,8 @@ Found = tuple[str, str, int, str, str]
 
 
 def _is_data(name: str) -> bool:
-    return not any(part.startswith(("_", ".")) for part in name.split("/"))
+    """Whether a file is one to tag; others are hidden, or the books of a job (`FILE.tofner`)."""
+    return not any(part.startswith(("_", ".")) or part.endswith(".tofner") for part in name.split("/"))
 
 
 def _is_there(where: str) -> bool:

@@ -65,7 +65,8 @@ class Job:
         output = output.rstrip("/") or output
         output_format, compression = format_of(output)
         is_file = output_format is not None and not Path(output).is_dir()
-        files = find_inputs(input, settings.format)
+        ledger = Ledger(output, is_file)
+        files = find_inputs(input, settings.format, [output, ledger.root] if _is_own(ledger, output) else [])
         _refuse_overlap(files, output)
         wanted = output_format if is_file else None
         written = {file.uri: written_format(file, wanted) for file in files}
@@ -81,7 +82,6 @@ class Job:
             "score_digits": texts.SCORE_DIGITS,
             "output": [wanted, compression if is_file else None],
         }
-        ledger = Ledger(output, is_file)
         plan = {
             **how,
             "format": 2,
@@ -127,6 +127,11 @@ class Job:
         if not good:
             self.ledger.reopen()
         return good
+
+
+def _is_own(ledger: Ledger, output: str) -> bool:
+    """Whether what lies at the output was made by a job, so that it is no input though it may lie among them."""
+    return storage.exists(ledger.path("plan.json"))
 
 
 def _refuse_overlap(files: list[InputFile], output: str) -> None:

@@ -23,7 +23,7 @@ from tofner.tagging.job.pipeline import Clock, ahead
 from tofner.tagging.job.plan import Job, JobSettings
 from tofner.tagging.job.progress import Progress
 from tofner.tagging.job.shards import Worker
-from tofner.tagging.job.stats import Counts, Limit
+from tofner.tagging.job.stats import Counts, Limit, first_reasons
 from tofner.tagging.job.write import Begun, ShardWriter, size_of
 
 _ROUNDS = 3  # in which outputs that were altered after their receipts are done again
@@ -109,7 +109,8 @@ def _check_limit(job: Job, worker: Worker, limit: Limit) -> None:
     total = Counts.sum_of(receipts)
     if limit.exceeded(total.bad, total.records + total.bad):
         first = next(receipt for receipt in receipts if receipt["bad"])
-        raise limit.error(total.bad, total.records + total.bad, job.ledger.bad_of(first["shard"]))
+        place = job.ledger.bad_of(first["shard"])
+        raise limit.error(total.bad, total.records + total.bad, f"{first_reasons(job.ledger, receipts)}; {place}")
 
 
 def _read(shards: list[Shard], skipped: dict[int, int]) -> Iterator[tuple[Shard, Group | None]]:

@@ -1,19 +1,24 @@
 """Counts of a job, and the limit on its bad records. Counts add up over shards and workers."""
 
+import contextlib
+import json
 import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tofner.errors import BadData, BadSettings, Problem
+from tofner import storage
+from tofner.errors import BadData, BadSettings, Problem, TofnerError
 from tofner.tagging.engine.tagger import Tagged
 from tofner.tagging.engine.texts import Entity
 from tofner.tagging.formats.files import Shard
 from tofner.tagging.formats.record import Bad, Group, Record
 from tofner.tagging.formats.streams import count_lines
+from tofner.tagging.job.ledger import Ledger
 
 SAMPLES_A_SHARD = 20
+_TOLD = 3  # bad records that an error names
 _SAMPLE_CHARS = 2000
 ADDED = ("records", "words", "windows", "pieces", "cut_words", "bad", "replaced", "passed_on", "comments", "bytes")
 _EARLY_RECORDS = 10_000  # before so many a share of bad records says nothing
@@ -168,13 +173,28 @@ class Limit:
         judged = records if self.count is not None else max(records, _EARLY_RECORDS)
         if self.exceeded(bad, judged):
             rows = keep()
-            raise self.error(bad, records, "; ".join(f"{r['file']}:{_place(r)}: {r['reason']}" for r in rows[:3]))
+            raise self.error(bad, records, told(rows))
 
     def error(self, bad: int, records: int, where: str) -> BadData:
         """The error that ends the job."""
         allowed = str(self.count) if self.count is not None else f"{100 * (self.share or 0):g}%"
         fix = "correct the records in the dead-letter file, or raise --max-bad and run again: finished shards stay"
         return BadData(Problem("--max-bad", f"{bad} bad of {records} records ({where})", f"at most {allowed}", fix))
+
+
+def told(rows: Sequence[dict[str, Any]]) -> str:
+    """The first bad records, with place and reason."""
+    return "; ".join(f"{row['file']}:{_place(row)}: {row['reason']}" for row in rows[:_TOLD])
+
+
+def first_reasons(ledger: Ledger, receipts: Iterable[dict[str, Any]]) -> str:
+    """The same of finished shards."""
+    rows: list[dict[str, Any]] = []
+    for receipt in receipts:
+        if receipt["bad"] and len(rows) < _TOLD:
+            with contextlib.suppress(TofnerError, ValueError):
+                rows += map(json.loads, storage.read_bytes(ledger.bad_of(receipt["shard"])).splitlines()[:_TOLD])
+    return told(rows)
 
 
 def _place(row: dict[str, Any]) -> str:
