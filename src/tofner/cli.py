@@ -139,7 +139,8 @@ def tag(
     """
     from tofner.tagging import JobSettings, tag_job
 
-    signal.signal(signal.SIGTERM, _end_for_now)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end_for_now)
     settings = JobSettings(
         format=format_.value,
         precision=precision.value,
@@ -317,9 +318,12 @@ def _user() -> str:
         return f"user {os.getuid()}"
 
 
-def _end_for_now(*_: object) -> None:
-    """A pod that is being stopped: what is done is done, and the next one goes on. Python as PID 1 ignores SIGTERM."""
-    sys.exit(PassingFault.exit_code)
+def _end_for_now(number: int, *_: object) -> None:
+    """A pod that is being stopped, or Ctrl-C: what is done is done, and the next one goes on. Python as PID 1 ignores
+    SIGTERM."""
+    name = signal.Signals(number).name
+    typer.echo(f"tofner: stopped by {name}; what is done is kept, and the same command goes on from there", err=True)
+    sys.exit(PassingFault.exit_code if number == signal.SIGTERM else 128 + number)
 
 
 def add_commands(target: typer.Typer) -> None:

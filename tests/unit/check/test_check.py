@@ -12,7 +12,8 @@ from tofner.check.files import RoleFile, histogram, run_check
 from tofner.check.run import check_data
 from tofner.check.view import show
 from tofner.corpora.data_root import Content
-from tofner.presets import load_preset
+from tofner.errors import BadSettings
+from tofner.presets import load_preset, load_queries
 
 TRAIN = """-DOCSTART- -X- O O
 
@@ -156,3 +157,15 @@ def test_histogram_has_every_length_once() -> None:
 def test_a_data_root_that_is_not_there_is_one_problem(tmp_path: Path) -> None:
     report = check_data(load_preset("es"), str(tmp_path / "nowhere"))
     assert [(one.place, one.found) for one in report.problems] == [(str(tmp_path / "nowhere"), "no such folder")]
+
+
+def test_queries_that_a_run_would_miss_are_problems(tmp_path: Path) -> None:
+    """A run with these settings ends with the same words."""
+    settings = load_preset("es", ["types=[PER,DRUG]"])
+    with pytest.raises(BadSettings) as error:
+        load_queries(settings.queries, settings.target_language, settings.types)
+    (tmp_path / "ner").mkdir()
+    assert set(map(str, error.value.problems)) <= set(map(str, check_data(settings, str(tmp_path)).problems))
+    wrong = load_preset("es", ["target_language=xx"])
+    said = [str(one) for one in check_data(wrong, str(tmp_path)).problems if one.place.startswith("queries ")]
+    assert len(said) == 1

@@ -434,7 +434,9 @@ def test_one_record_is_answered_in_its_own_form(port: int) -> None:
     assert ask(port, "/tag", b'[{"text": ""}]') == (200, b'[{"text": "", "entities": []}]')
 
 
-def test_a_pod_that_is_stopped_while_its_model_is_fetched_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pod_that_is_stopped_while_its_model_is_fetched_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """As process 1 Python has no action for SIGTERM of its own: without one the kubelet would wait, then kill."""
     before = signal.getsignal(signal.SIGTERM)
 
@@ -450,6 +452,7 @@ def test_a_pod_that_is_stopped_while_its_model_is_fetched_ends_at_once(monkeypat
         with pytest.raises(SystemExit) as ended:
             cli.serve("s3://bucket/model")
         assert ended.value.code == 75
+        assert "stopped by SIGTERM" in capsys.readouterr().err
         assert served == []
         signal.signal(signal.SIGTERM, before)
         stopped = False

@@ -5,6 +5,7 @@ Tagger.load -> find_inputs -> plan_shards -> for each open shard of this worker:
 """
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -173,7 +174,7 @@ def _in_processes(job: Job, model: Model, settings: JobSettings, worker: Worker)
     count = settings.processes
     threads = max(1, (settings.threads or usable_cores()) // count)
     context = multiprocessing.get_context("spawn")
-    with context.Pool(count) as pool:
+    with context.Pool(count, _leave_signals) as pool:
         own = replace(settings, threads=threads, processes=1)
         rows = [(job, model, replace(own, quiet=own.quiet or i > 0), worker.part(i, count)) for i in range(count)]
         seconds: dict[str, float] = {}
@@ -181,6 +182,11 @@ def _in_processes(job: Job, model: Model, settings: JobSettings, worker: Worker)
             for phase, value in part.items():
                 seconds[phase] = seconds.get(phase, 0.0) + value
     return seconds
+
+
+def _leave_signals() -> None:
+    """A terminal sends Ctrl-C to every process; the one that waits for the others ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _process(job: Job, model: Model, settings: JobSettings, worker: Worker) -> dict[str, float]:
