@@ -3,7 +3,7 @@
 from tofner.check.files import CheckReport, RoleFile, run_check
 from tofner.corpora import data_root
 from tofner.errors import BadInput, Problem
-from tofner.presets import load_queries
+from tofner.presets import queries_of
 from tofner.settings import Settings
 
 
@@ -32,26 +32,11 @@ def check_data(settings: Settings, data: str) -> CheckReport:
         labelled = kind == "ner"
         label_map = settings.label_map if labelled else {}
         files.append(RoleFile(role, kind, set_, split, uri, label_map, settings.types if labelled else ()))
-    problems += _query_problems(settings)
+    try:
+        queries_of(settings, iterations=int(settings.use.pseudo))
+    except BadInput as error:
+        problems += error.problems
     report = run_check(files)
     report.notes[:0] = absent
     report.problems[:0] = problems
     return report
-
-
-def _query_problems(settings: Settings) -> list[Problem]:
-    """What is wrong with the queries that a run loads, for which it would end before anything is trained."""
-    asked = settings.ner_as_mrc
-    own = (asked.queries, asked.types) if asked.types else (settings.queries, settings.types)
-    wanted = [
-        (settings.queries, settings.target_language, settings.types),
-        (own[0], settings.source_language, own[1]),
-        (own[0], settings.target_language, own[1]),
-    ]
-    problems: list[Problem] = []
-    for labelset, language, types in wanted:
-        try:
-            load_queries(labelset, language, types)
-        except BadInput as error:
-            problems += [one for one in error.problems if one not in problems]
-    return problems

@@ -13,15 +13,24 @@ The shipped ones are `tofner/presets/queries/LABELS.LANGUAGE.yaml`.
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from tofner import storage
 from tofner.errors import BadSettings, Problem
+from tofner.settings import Settings
 
 QUERIES = Path(__file__).parent / "queries"
 _YAML = (".yaml", ".yml")
+
+
+class Queries(NamedTuple):
+    """Query by type: of pseudo-MRC in the target's language; of source sentences, and of their translation."""
+
+    target: dict[str, str]
+    source: dict[str, str]
+    translated: dict[str, str]
 
 
 def load_queries(labelset: str, language: str, types: Sequence[str] = ()) -> dict[str, str]:
@@ -45,6 +54,34 @@ def load_queries(labelset: str, language: str, types: Sequence[str] = ()) -> dic
         found = f"no query for {', '.join(missing)}; it has {', '.join(queries)}"
         raise BadSettings(Problem(path, found, "one for each type of the tagger", fix))
     return {type_: queries[type_] for type_ in types} if types else queries
+
+
+def queries_of(settings: Settings, iterations: int) -> Queries:
+    """The questions of a run, all empty where it trains no MRC model.
+
+    Raises:
+        BadSettings: as `load_queries`; everything that is wrong is listed once.
+        PassingFault: the bucket does not answer.
+    """
+    if not settings.use.mrc and not iterations:
+        return Queries({}, {}, {})
+    asked = settings.ner_as_mrc
+    own = (settings.queries, settings.types)
+    of_sentences = (asked.queries, asked.types) if asked.types else own
+    problems: list[Problem] = []
+
+    def load(named: tuple[str, list[str]], language: str) -> dict[str, str]:
+        try:
+            return load_queries(named[0], language, named[1])
+        except BadSettings as error:
+            problems.extend(one for one in error.problems if one not in problems)
+            return {}
+
+    source, target = settings.source_language, settings.target_language
+    found = Queries(load(own, target), load(of_sentences, source), load(of_sentences, target))
+    if problems:
+        raise BadSettings(problems)
+    return found
 
 
 def shipped() -> list[tuple[str, str]]:

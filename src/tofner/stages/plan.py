@@ -17,7 +17,7 @@ from tofner import storage
 from tofner.corpora import data_root
 from tofner.errors import BadData, BadInput, BadSettings, Problem
 from tofner.model.layout import CONFIG
-from tofner.presets import load_preset, load_queries
+from tofner.presets import load_preset, queries_of
 from tofner.settings import LoopMrc, Part, PseudoNer, Settings
 from tofner.stages import config as c
 from tofner.stages.revision import code_revision
@@ -89,15 +89,7 @@ def plan(
     def common(stage: str) -> dict[str, Any]:
         return {"seed": seed, "code": code_revision(stage)}
 
-    asked = settings.ner_as_mrc
-    questions = (asked.queries, asked.types) if asked.types else (settings.queries, settings.types)
-
-    def queries_in(language: str, named: tuple[str, list[str]] = questions) -> dict[str, str]:
-        """A question a type; none where no MRC model is trained."""
-        return load_queries(named[0], language, named[1]) if settings.use.mrc or iterations else {}
-
-    target_queries = queries_in(settings.target_language, (settings.queries, settings.types))
-    source_queries, translated_queries = map(queries_in, (settings.source_language, settings.target_language))
+    asked, queries = settings.ner_as_mrc, queries_of(settings, iterations)
     test_files = {part.split: digest for part, digest in files.items() if part.role in GOLD}
     train_files = {part.split: digest for part, digest in files.items() if part.role not in GOLD}
     absent = sorted(split for split, there in present.items() if not there)
@@ -122,10 +114,10 @@ def plan(
 
     def labelling(*readers: LoopMrc | PseudoNer) -> c.PseudoLabelConfig:
         """Asks the MRC model too where one of those who read the labels believes only what both say."""
-        mapped = [(settings.tagger_type(type_), query) for type_, query in translated_queries.items()]
-        queries = [(type_, query) for type_, query in mapped if type_ is not None]
+        mapped = [(settings.tagger_type(type_), query) for type_, query in queries.translated.items()]
+        named = [(type_, query) for type_, query in mapped if type_ is not None]
         wanted = any(one.trust == "agree" for one in readers)
-        told = {"queries": queries if wanted else [], **common("pseudo_label")}
+        told = {"queries": named if wanted else [], **common("pseudo_label")}
         return c.PseudoLabelConfig(pseudo_label=stages.pseudo_label, **told)
 
     corrected_on = stages.export.corrected_on  # what is exported is what is scored
@@ -155,8 +147,8 @@ def plan(
         "mlm": c.MlmConfig(training=stages.mlm, **first, **common("mlm")),
         "mrc": c.MrcConfig(
             training=stages.mrc,
-            source_queries=source_queries,
-            translated_queries=translated_queries if stages.mrc.ner_as_mrc and translated else {},
+            source_queries=queries.source,
+            translated_queries=queries.translated if stages.mrc.ner_as_mrc and translated else {},
             target_queries={},
             typed=bool(asked.types),
             **first,
@@ -168,9 +160,9 @@ def plan(
         "loop_label": labelling(stages.loop_mrc, stages.loop_ner),
         "loop_mrc": c.LoopMrcConfig(
             training=stages.loop_mrc,
-            source_queries=source_queries,
-            translated_queries=translated_queries if stages.loop_mrc.learns_ner and translated else {},
-            target_queries=target_queries,
+            source_queries=queries.source,
+            translated_queries=queries.translated if stages.loop_mrc.learns_ner and translated else {},
+            target_queries=queries.target,
             typed=bool(asked.types),
             **common("mrc"),
         ),
