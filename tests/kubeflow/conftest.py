@@ -67,6 +67,19 @@ class Kubeflow:
         waiting = ["--wait", "--timeout", "2h", "--no-progress-timeout", "40m"] if wait else []
         return tofner("submit", str(self.compiled / graph), *self.where, *given, *waiting, *more)
 
+    def retrain(self, *more: str, **parameters: Any) -> Ended:
+        """`tofner retrain` of the small training run."""
+        told = {
+            "preset": "sample",
+            "data": self.data,
+            "store": self.store,
+            "overrides": json.dumps(SMALL),
+            **parameters,
+        }
+        given = [word for name, value in told.items() for word in ("--param", f"{name}={value}")]
+        limits = ["--timeout", "2h", "--no-progress-timeout", "40m"]
+        return tofner("retrain", str(self.compiled / "tof.yaml"), *self.where, *given, *limits, *more)
+
     def train(self, *overrides: str, wait: bool = True, **parameters: Any) -> Ended:
         """A small training run."""
         settings = json.dumps([*SMALL, *overrides])

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +70,21 @@ def test_each_t_and_switch(kubeflow: Kubeflow, default: str, parameters: dict[st
     states = kubeflow.states(ended.line("run"))
     assert {name for name, state in states.items() if state == "off"} == set(off)
     assert set(states) == {*START, *ROUNDS, *END}
+
+
+def test_a_retraining_starts_once_and_then_finds_nothing_changed(
+    kubeflow: Kubeflow, default: str, tmp_path: Path
+) -> None:
+    """Its steps are done already, by the default run."""
+    ended = kubeflow.retrain("--because", "a test", "--output", str(tmp_path / "output"), iterations=1)
+    assert ended.code == 0, ended.out + ended.err
+    told = dict(line.split("=", 1) for line in (tmp_path / "output").read_text().splitlines())
+    assert told["outcome"] in ("latest", "held-back")
+    assert kubeflow.record(told["run"])["status"] == "succeeded"
+    again = kubeflow.retrain(iterations=1)
+    assert again.code == 0
+    assert "not retrained, nothing has changed since" in again.out
+    assert "\nrun: " not in again.out
 
 
 def test_a_failing_stage_is_named_with_its_cause(kubeflow: Kubeflow) -> None:
