@@ -1,7 +1,7 @@
 """Training in containers, killed ten times: `docker kill` wherever training happens to be, the same command again, and
 in the end the checkpoints of the run that nobody disturbed, byte for byte.
 
-Needs what tests/e2e/test_containers.py needs. About five minutes; `make kills`.
+Needs what tests/e2e/test_containers.py needs. Twenty minutes on two busy cores; `make kills`.
 """
 
 import contextlib
