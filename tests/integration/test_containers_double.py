@@ -3,6 +3,7 @@ and what a failure means. Real containers: tests/e2e/test_containers.py and test
 """
 
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -172,8 +173,15 @@ def when_started(daemon: DockerDaemon, what: Callable[[], object]) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_nothing_runs_on_after_a_signal(
-    daemon: DockerDaemon, tmp_path: Path, number: signal.Signals, capsys: pytest.CaptureFixture[str]
+    daemon: DockerDaemon,
+    tmp_path: Path,
+    number: signal.Signals,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
+    if number is signal.SIGINT:  # a background process of a shell ignores it
+        request.addfinalizer(functools.partial(signal.signal, number, signal.getsignal(number)))
+        signal.signal(number, signal.default_int_handler)
     before = signal.getsignal(number)
 
     def stopped() -> None:
