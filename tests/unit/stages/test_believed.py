@@ -175,7 +175,7 @@ TOKENS = ["a", "b", "c"]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    write_ner(tmp_path / "pseudo_ner.parquet", [Sentence("1", TOKENS, ["O", "B-PER", "O"], [0.9, 0.6, 0.5])])
+    write_ner(tmp_path / "pseudo_ner.parquet", [Sentence("1", TOKENS, ["O", "B-PER", "O"], [0.9, 0.6, 0.95])])
     write_ner(tmp_path / "second_opinion.parquet", [Sentence("1", TOKENS, ["O", "B-PER", "B-PER"])])
     return tmp_path
 
@@ -184,7 +184,7 @@ def folder(tmp_path: Path) -> Path:
     ("trust", "least", "expected"),
     [
         ("all", None, None),
-        ("all", 0.6, [True, True, False]),
+        ("all", 0.7, [True, False, True]),
         ("agree", None, [True, True, False]),
         ("agree", 0.7, [True, False, False]),
     ],
