@@ -96,8 +96,8 @@ class ScriptedS3(LoopbackServer):
 class FaultyProxy(LoopbackServer):
     """Passes requests on to a real S3 server, and spoils those that `break_next` names.
 
-    Faults: `slow_down` 503 unseen by the server; `reset` connection closed unseen by the server; `lost` done by the
-    server but its answer lost; `cut` the answer's body ends half-way; `flip` the request's last byte changed.
+    Faults: `slow_down` 503, `denied` 403, and `reset` connection closed, all three unseen by the server; `lost` done by
+    the server but its answer lost; `cut` the answer's body ends half-way; `flip` the request's last byte changed.
     """
 
     def __init__(self, target: str) -> None:
@@ -128,6 +128,8 @@ class FaultyProxy(LoopbackServer):
         fault = self._take(request.command, request.path)
         if fault == "slow_down":
             _reply(request, 503, {}, _error("SlowDown"))
+        elif fault == "denied":
+            _reply(request, 403, {}, _error("AccessDenied"))
         elif fault == "reset":
             _hang_up(request)
         else:
