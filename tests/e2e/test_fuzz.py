@@ -44,7 +44,7 @@ EACH = int(os.environ.get("TOFNER_FUZZ", "1250"))
 ODD = [
     b"", b"\n", b"\r", b"\r\n", b"\t", b" ", b"\x00", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xc2\xa0",
     b"\xe3\x80\x80", b"\xe2\x80\xa8", b'"', b"\\", b"\\ud800", b"{", b"}", b"[", b"]", b",", b":", b"null", b"true",
-    b"-1", b"1e999", b"9" * 5000, b"NaN", b"[" * 3000, b"-DOCSTART-", b"# ", b"B-", b"I-PER", b"''", b"- ", b"&a *a",
+    b"-1", b"1e999", b"9" * 5000, b"NaN", b"[" * 400, b"-DOCSTART-", b"# ", b"B-", b"I-PER", b"''", b"- ", b"&a *a",
     b"!!python/x", b"../..", b"\xf0\x9f\x99\x82", b"\x1f\x8b", b"PAR1",
 ]  # fmt: skip
 

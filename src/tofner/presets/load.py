@@ -81,7 +81,7 @@ def load_settings(
         raise BadSettings(
             Problem(shipped.name.removesuffix("s"), repr(name), expected, _nearest(name, names))
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none, nesting without end
         raise BadSettings(Problem(str(path), str(error).replace("\n", " "), "YAML")) from error
     if not isinstance(tree, dict):
         raise BadSettings(Problem(str(path), type(tree).__name__, "a mapping of settings"))
@@ -100,7 +100,7 @@ def _override(tree: dict[str, Any], override: str, origins: dict[str, str]) -> N
         raise BadSettings(Problem("--set", repr(override), "key=value", "for example stages.ner.epochs=3"))
     try:
         value = yaml.safe_load(text) if text else ""
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadSettings(Problem(f"--set {key}", repr(text), "a YAML value", str(error).replace("\n", " "))) from error
     if isinstance(value, str):
         value = _number(value)

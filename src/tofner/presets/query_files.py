@@ -123,7 +123,7 @@ def _nearest(name: str, names: Sequence[str]) -> str:
 def _read(path: str) -> dict[str, str]:
     try:
         content: Any = yaml.safe_load(storage.read_bytes(path).decode())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadSettings(Problem(path, str(error).replace("\n", " "), "YAML in UTF-8")) from error
     types = content.get("types") if isinstance(content, dict) else None
     if not isinstance(types, dict) or not types:

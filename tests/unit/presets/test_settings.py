@@ -124,3 +124,16 @@ def test_every_setting_is_read_by_the_code() -> None:
             if isinstance(node, ast.FunctionDef) and f"{kind.name}.{node.name}" in own:
                 read |= {inner.attr for inner in ast.walk(node) if isinstance(inner, ast.Attribute)}
     assert [key for key, _ in known_keys() if key.rpartition(".")[2] not in read] == []
+
+
+@pytest.mark.parametrize("text", ["[" * 1200, "types: 2020-13-45", "\xff", "- a", "a: &b *c"])
+def test_an_own_preset_that_is_no_settings_is_told(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(BadSettings, match=r"own.yaml: found"):
+        load_preset(str(path))
+
+
+def test_an_override_that_is_nested_without_end_is_told() -> None:
+    with pytest.raises(BadSettings, match="--set types: found"):
+        load_preset("es", ["types=" + "[" * 1200])
