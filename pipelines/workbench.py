@@ -64,9 +64,9 @@ def in_store(folder: str, kind: str, store: str) -> str:
     return uri
 
 
-def seen_by_all(arguments: Mapping[str, Any], settings: Settings, shared: Path) -> dict[str, str]:
+def seen_by_all(arguments: Mapping[str, Any], settings: Settings, shared: Path) -> dict[str, Any]:
     """What to change in the arguments for tasks that see nothing of this machine but the folder `shared`: data and
-    encoder go to the store, as they would for a cluster, a preset of one's own to the folder.
+    encoder go to the store, as they would for a cluster, a preset and queries of one's own to the folder.
 
     Raises:
         BadSettings: the store is a folder of this machine.
@@ -75,16 +75,28 @@ def seen_by_all(arguments: Mapping[str, Any], settings: Settings, shared: Path) 
     if not storage.is_s3(store):
         fix = "containers see no folder of this machine; without --store a bucket is served"
         raise BadSettings(Problem("--store", store, "an s3:// prefix", fix))
-    changed = {"data": in_store(arguments["data"], "data", store)}
+    changed: dict[str, Any] = {"data": in_store(arguments["data"], "data", store)}
     encoder = arguments["encoder"] or settings.encoder
     if storage.is_s3(encoder) or Path(encoder).is_dir():
         changed["encoder"] = in_store(encoder, "encoders", store)
     if Path(arguments["preset"]).is_file():
-        own = shared / Path(arguments["preset"]).name
-        shutil.copyfile(arguments["preset"], own)
-        own.chmod(0o644)
-        changed["preset"] = str(own)
+        changed["preset"] = _copy(arguments["preset"], shared / Path(arguments["preset"]).name)
+    files = {"queries": settings.queries, "ner_as_mrc.queries": settings.ner_as_mrc.queries}
+    own = [f"{key}={_copy(name, shared / f'{key}-{Path(name).name}')}" for key, name in files.items() if _is_file(name)]
+    if own:
+        changed["overrides"] = [*arguments["overrides"], *own]
     return changed
+
+
+def _is_file(name: str) -> bool:
+    return not storage.is_s3(name) and Path(name).is_file()
+
+
+def _copy(file: str, to: Path) -> str:
+    """A copy that everybody may read."""
+    shutil.copyfile(file, to)
+    to.chmod(0o644)
+    return str(to)
 
 
 def text_to_tag(settings: Settings, data: str, store: str) -> str:

@@ -325,6 +325,11 @@ def test_folders_go_to_the_store_and_a_preset_to_the_shared_folder(prefix: str, 
     assert storage.digest(changed["encoder"]) == storage.digest(str(encoder))
     assert changed["preset"] == str(tmp_path / "shared/mine.yaml")
     assert Path(changed["preset"]).stat().st_mode & 0o777 == 0o644
+    (tmp_path / "mine.en.yaml").write_text("types: {PER: Who?, ORG: Which one?, LOC: Where?}\n")
+    asked = load_preset(str(preset), ["queries=" + str(tmp_path / "mine.en.yaml")])
+    changed = workbench.seen_by_all({**told, "overrides": ["a=1"]}, asked, tmp_path / "shared")
+    assert changed["overrides"] == ["a=1", f"queries={tmp_path}/shared/queries-mine.en.yaml"]
+    assert (tmp_path / "shared/queries-mine.en.yaml").read_text() == (tmp_path / "mine.en.yaml").read_text()
     own = {**told, "preset": "sample", "data": "s3://there/data", "encoder": "a/hub-id"}
     assert workbench.seen_by_all(own, load_preset("sample"), tmp_path) == {"data": "s3://there/data"}
     with pytest.raises(BadSettings, match="--store"):
