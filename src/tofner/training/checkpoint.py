@@ -33,6 +33,8 @@ TOKENIZER_FILES = (
     "vocab.txt",
     "added_tokens.json",
 )
+# A pickle beside the safetensors runs whatever is in it.
+EXACTLY: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True}
 FAMILIES = ("bert", "distilbert", "electra", "roberta", "xlm-roberta")  # heads and token types of these are known
 
 
@@ -79,7 +81,7 @@ def load_tagger(folder: Path, labels: list[str], head: str) -> PreTrainedModel:
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: i for i, label in enumerate(labels)}
     model, info = AutoModelForTokenClassification.from_pretrained(
-        folder, config=config, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=False
+        folder, config=config, **EXACTLY, output_loading_info=True, ignore_mismatched_sizes=False
     )
     if head == "fresh" and not any(key.startswith("classifier") for key in info["missing_keys"]):
         nn.init.normal_(model.classifier.weight, std=config.initializer_range)
@@ -112,7 +114,7 @@ def load_trained_tagger(folder: Path) -> tuple[PreTrainedModel, list[str], dict[
             raise BadModel(Problem(str(folder), f"no {name}", "a checkpoint of the ner stage"))
     labels = json.loads((folder / LABELS).read_text(encoding="utf-8"))["labels"]
     about = json.loads((folder / TAGGER).read_text(encoding="utf-8"))
-    model = AutoModelForTokenClassification.from_pretrained(check(folder), dtype=torch.float32)
+    model = AutoModelForTokenClassification.from_pretrained(check(folder), **EXACTLY)
     return model.eval(), labels, about
 
 
@@ -121,7 +123,7 @@ def load_masked_lm(folder: Path) -> tuple[PreTrainedModel, bool]:
 
     The output matrix is tied to the word embeddings, so a new head is only its small transform and bias.
     """
-    model, info = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    model, info = AutoModelForMaskedLM.from_pretrained(folder, **EXACTLY, output_loading_info=True)
     model.tie_weights()
     base = f"{model.base_model_prefix}."
     fresh = any(not key.startswith(base) and "decoder" not in key for key in info["missing_keys"])
@@ -132,7 +134,7 @@ def load_encoder(folder: Path) -> PreTrainedModel:
     """The encoder alone, without pooler where the family has one."""
     config = AutoConfig.from_pretrained(folder)
     options = {"add_pooling_layer": False} if config.model_type in ("bert", "xlm-roberta", "roberta") else {}
-    return cast("PreTrainedModel", AutoModel.from_pretrained(folder, dtype=torch.float32, **options))
+    return cast("PreTrainedModel", AutoModel.from_pretrained(folder, **EXACTLY, **options))
 
 
 def save(model: PreTrainedModel, encoder_folder: Path, output: Path) -> None:

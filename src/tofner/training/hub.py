@@ -17,7 +17,7 @@ def current_commit(name: str) -> str:
         PassingFault: the Hub cannot be reached.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     repo, _, revision = name.partition("@")
     try:
@@ -27,7 +27,9 @@ def current_commit(name: str) -> str:
         raise BadSettings(
             Problem("encoder", f"{name} ({type(error).__name__})", "a model this user can read", fix)
         ) from error
-    except (HfHubHTTPError, OSError) as error:
+    except Exception as error:
+        if not _is_network(error):
+            raise
         raise PassingFault(
             f"encoder {name}: the Hub does not answer ({type(error).__name__}); "
             "try again, or give a local folder or s3:// prefix"
@@ -37,10 +39,17 @@ def current_commit(name: str) -> str:
 def fetch(name: str) -> Path:
     """The files of `owner/model@commit` in the Hub's local cache."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
 
     repo, _, revision = name.partition("@")
     try:
         return Path(snapshot_download(repo, revision=revision or None, allow_patterns=WANTED))
-    except (HfHubHTTPError, OSError) as error:
+    except Exception as error:
+        if not _is_network(error):
+            raise
         raise PassingFault(f"encoder {name}: download failed ({type(error).__name__}); try again") from error
+
+
+def _is_network(error: Exception) -> bool:
+    """Whether it comes from the client's HTTP library, which differs between its versions, or from the system."""
+    origins = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+    return isinstance(error, OSError) or bool(origins & {"httpx", "httpx2", "requests", "huggingface_hub"})
