@@ -219,7 +219,7 @@ def test_a_container_that_does_not_start(
         assert sleep(around, daemon) == 125
         assert isinstance(around.fault, kind)
         assert said in str(around.fault)
-    assert not daemon.alive
+        assert not daemon.alive, "before the next one starts"
 
 
 def test_what_a_killed_run_left_behind_is_removed_and_nothing_else(daemon: DockerDaemon, tmp_path: Path) -> None:
@@ -322,6 +322,7 @@ def test_folders_go_to_the_store_and_a_preset_to_the_shared_folder(prefix: str, 
     changed = workbench.seen_by_all(told, load_preset(str(preset)), tmp_path / "shared")
     assert storage.digest(changed["data"]) == storage.digest(told["data"])
     assert changed["data"].startswith(f"{prefix}/data/data-")
+    assert changed["encoder"].startswith(f"{prefix}/encoders/encoder-")
     assert storage.digest(changed["encoder"]) == storage.digest(str(encoder))
     assert changed["preset"] == str(tmp_path / "shared/mine.yaml")
     assert Path(changed["preset"]).stat().st_mode & 0o777 == 0o644
