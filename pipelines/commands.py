@@ -82,6 +82,7 @@ def run(
             from tofner_kubeflow.pipelines.containers import Containers
 
             containers = around.enter_context(Containers(work, image, tagger_image, memory))
+        own = workbench.serves_own(store)
         kept = around.enter_context(workbench.object_store(store, work))
         arguments: dict[str, Any] = {
             "preset": preset,
@@ -113,7 +114,7 @@ def run(
         for name, uri in {"model": published, "report": report, "tags": tagged}.items():
             workbench.mirror(uri, out / name, indexed=uri != tagged)
             console.print(f"{name:>7}  {out / name}\n         {uri}", soft_wrap=True, highlight=False)
-        if kept == workbench.BUCKET:
+        if own:
             console.print(
                 f"The bucket is served again by: tofner store --work {shlex.quote(str(work))}", soft_wrap=True
             )

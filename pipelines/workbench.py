@@ -20,13 +20,18 @@ SAMPLE = "sample"  # the preset whose data tofner generates itself
 TAGGED_SENTENCES = 200
 
 
+def serves_own(store: str) -> bool:
+    """Whether a run with this `store` serves a bucket itself; asked before it does."""
+    return not (store or os.environ.get("S3_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT_URL_S3"))
+
+
 @contextlib.contextmanager
 def object_store(store: str, work: Path) -> Iterator[str]:
     """Yields where a run keeps its results: `store`, else a bucket at S3_ENDPOINT_URL, else one served from `work`.
 
     The embedded server's address and keys are put in the environment, for this process and the stages'.
     """
-    if store or os.environ.get("S3_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT_URL_S3"):
+    if not serves_own(store):
         yield storage.absolute(store or BUCKET)
         return
     from tofner.storage import LocalStore
