@@ -50,7 +50,7 @@ def test_model_report_and_tags_are_there(first: str, work: Path) -> None:
     out = work / "out"
     assert (out / "model" / "model.onnx").is_file()
     assert (out / "report" / "run.json").is_file()
-    lines = [line for path in (out / "tags").rglob("*.jsonl") for line in path.read_text("utf-8").splitlines()]
+    lines = [line for path in (out / "tags").glob("*.jsonl") for line in path.read_text("utf-8").splitlines()]
     records = [json.loads(line) for line in lines]
     assert len(records) > 100
     for record in records:
