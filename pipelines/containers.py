@@ -15,8 +15,6 @@ import io
 import json
 import os
 import re
-import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +35,7 @@ from tofner.stages.config import CONFIGS
 from tofner.stages.revision import LIBRARIES, ROOT, code_revision, library_versions, made_by
 from tofner_kubeflow.components.images import TAGGER, TRAINER
 from tofner_kubeflow.pipelines.cluster import CONFIG_KEYS
+from tofner_kubeflow.pipelines.processes import GOES_ON
 
 USER = "10001:0"  # the images' own, said here as it is in k8s/
 LABEL = "tofner.work"  # of every container; its value is the run's folder
@@ -47,7 +46,6 @@ PASSED = re.compile(
     rf"OMP_NUM_THREADS|MKL_\w+|TOFNER_STORAGE_\w+|TOFNER_ERROR_FILE|{CACHE}"
 )
 SIZE = re.compile(r"(?P<number>\d+)(?P<unit>[kmgt])?i?b?", re.IGNORECASE)
-GOES_ON = "the same command goes on from here"
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 Say = Callable[[str], Any]
 LEAST_BYTES = 256 << 20  # below it Python does not get through its imports
@@ -99,7 +97,6 @@ class Containers:
         self.shared = work / "containers" / "shared"
         self._work, self._memory, self._memory_text = work, size(memory), memory
         self._asked = (image, tagger)
-        self._before: dict[int, Any] = {}
         self.fault: TofnerError | None = None
 
     def __enter__(self) -> "Containers":
@@ -120,8 +117,6 @@ class Containers:
         except BaseException:
             self._client.close()
             raise
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            self._before[number] = signal.signal(number, _stop)
         return self
 
     def __exit__(
@@ -130,8 +125,6 @@ class Containers:
         try:
             self._remove_all()
         finally:
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
             self._lock.close()
             self._client.close()
 
@@ -282,11 +275,6 @@ def _why(error: Exception, started: bool) -> TofnerError:
     if not started and isinstance(error, APIError) and error.is_client_error():
         return BadInput(Problem("its container", cause(error), "one that starts"))
     return PassingFault(f"the Docker daemon failed: {cause(error)}; {GOES_ON}")
-
-
-def _stop(number: int, _: object) -> None:
-    print(f"tofner: stopped by {signal.Signals(number).name}; {GOES_ON}", file=sys.stderr, flush=True)
-    sys.exit(PassingFault.exit_code)
 
 
 def connect() -> DockerClient:

@@ -25,7 +25,7 @@ from kfp import components, local
 from tofner import storage
 from tofner.errors import BadInput, PassingFault, TofnerError
 from tofner.stages import CACHE
-from tofner_kubeflow.pipelines.processes import processes
+from tofner_kubeflow.pipelines.processes import processes, stoppable
 from tofner_kubeflow.pipelines.relay import Relay
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def run_graph(
     outputs: dict[str, Any] = {}
     with log_path.open("w", encoding="utf-8") as log, _environment(ERROR_FILE, str(error_file)), _fetched_once(tasks):
         relay = Relay(sys.stdout, log, names)
-        runs = containers.runner() if containers else processes(lambda: relay.task)
-        with runs as runner, _taming(relay), contextlib.redirect_stdout(relay):
+        runs = containers.runner() if containers else processes()
+        with runs as runner, stoppable(lambda: relay.task), _taming(relay), contextlib.redirect_stdout(relay):
             local.init(
                 runner,
                 pipeline_root=str(tasks),

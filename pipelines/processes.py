@@ -6,7 +6,6 @@ ends it where the run was killed outright.
 """
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterator
 from kfp import local
 from kfp.local import subprocess_task_handler
 
+from tofner.child import ending_with
 from tofner.errors import PassingFault
 from tofner_kubeflow.components.stage import START
 
@@ -26,8 +26,8 @@ STOPS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 @contextlib.contextmanager
-def processes(task: Callable[[], str]) -> Iterator[local.SubprocessRunner]:
-    """KFP's runner of processes, in tighter hands; `task` names the one at work.
+def processes() -> Iterator[local.SubprocessRunner]:
+    """KFP's runner of processes, in tighter hands.
 
     It is also kept from writing this interpreter's path over every `python3` in a task's arguments. KFP means the start
     of its command, but an encoder below `lib/python3.11/` would be looked for in a wrong place.
@@ -37,8 +37,7 @@ def processes(task: Callable[[], str]) -> Iterator[local.SubprocessRunner]:
     module.replace_python_executable = _in_the_program_only(originals[0])
     module.run_local_subprocess = run_process
     try:
-        with stoppable(task):
-            yield local.SubprocessRunner(use_venv=False)
+        yield local.SubprocessRunner(use_venv=False)
     finally:
         module.replace_python_executable, module.run_local_subprocess = originals
 
@@ -53,7 +52,10 @@ def _in_the_program_only(original: Callable[[list[str], str], list[str]]) -> Cal
 
 @contextlib.contextmanager
 def stoppable(task: Callable[[], str]) -> Iterator[None]:
-    """Signals that ask for an end, end what is inside, and say so: exit code 75, after Ctrl-C 130."""
+    """Signals that ask for an end, end what is inside, and say so: exit code 75, after Ctrl-C 130.
+
+    `task` names the one at work; empty where there is none.
+    """
 
     def stop(number: int, _: object) -> None:
         for one in STOPS:
@@ -84,7 +86,7 @@ def run_process(full_command: list[str], env_vars: dict[str, str] | None = None)
         bufsize=1,
         env={**os.environ, **(env_vars or {})},
         start_new_session=True,  # Ctrl-C reaches the run alone, which ends its tasks
-        preexec_fn=_end_with(os.getpid()),  # noqa: PLW1509  (calls prctl alone)
+        preexec_fn=ending_with(os.getpid(), signal.SIGTERM),  # noqa: PLW1509  (calls prctl alone)
     )
     assert process.stdout is not None
     try:
@@ -107,18 +109,3 @@ def _end_group(process: "subprocess.Popen[str]") -> None:
             process.wait(STOP_WITHIN_S)
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def _end_with(parent: int) -> Callable[[], None] | None:
-    """Have the kernel send a task SIGTERM when the run's process has ended (Linux)."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    set_death_signal = 1  # PR_SET_PDEATHSIG in <linux/prctl.h>
-
-    def in_child() -> None:
-        prctl(set_death_signal, signal.SIGTERM)
-        if os.getppid() != parent:  # it died before the call above
-            os._exit(1)
-
-    return in_child

@@ -18,6 +18,7 @@ from tofner_kubeflow.pipelines.server_commands import (
     Param,
     Profile,
     Registry,
+    RunName,
     ServiceAccount,
     TokenFile,
     Version,
@@ -51,7 +52,7 @@ def retrain(
         Path | None, typer.Option(help="File to append what came of it to, as Markdown.", show_default=False)
     ] = None,
     output: Annotated[Path | None, typer.Option(help="File to append key=value lines to.", show_default=False)] = None,
-    name: Annotated[str, typer.Option(help="First part of the run's name; the version's name when not given.")] = "",
+    name: RunName = "",
     namespace: Namespace = "",
     experiment: Experiment = "tofner",
     version: Version = "",
@@ -118,7 +119,7 @@ def retrain(
                 typer.echo,
             )
             prefix = name or f"{found.name}-{revision}"
-        model = _model_name(planned)
+        model = planned.model_name
         told = retraining.retrain(
             planned.store,
             model,
@@ -166,12 +167,6 @@ def _planned(values: Mapping[str, Any]) -> Any:
     told = ("preset", "data", "store", "encoder", "iterations", "seed", "overrides", "model_name")
     switches = {switch: values[parameter] for switch, parameter in SWITCHES.items()}
     return resolve(switches, *(values[key] for key in told))
-
-
-def _model_name(planned: Any) -> str:
-    import json
-
-    return str(json.loads(planned.settings["publish"])["model_name"])
 
 
 def _append(path: Path | None, text: str) -> None:

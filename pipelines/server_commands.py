@@ -18,6 +18,7 @@ Package_ = Annotated[
 Host = Annotated[str, typer.Option(help="Address of the Kubeflow Pipelines UI.", envvar="KF_PIPELINES_ENDPOINT")]
 Namespace = Annotated[str, typer.Option(help="Profile's namespace, where Kubeflow has several users.")]
 Experiment = Annotated[str, typer.Option(help="Experiment that holds the runs; made if there is none.")]
+RunName = Annotated[str, typer.Option(help="First part of the run's name; the version's name when not given.")]
 Version = Annotated[
     str, typer.Option(help="Code revision, for the version's name; the tag of the pipeline's images when not given.")
 ]
@@ -40,7 +41,7 @@ def submit(
     package: Package_ = None,
     namespace: Namespace = "",
     experiment: Experiment = "tofner",
-    name: Annotated[str, typer.Option(help="First part of the run's name; the version's name when not given.")] = "",
+    name: RunName = "",
     version: Version = "",
     registry: Registry = "",
     profile: Profile = "gpu",

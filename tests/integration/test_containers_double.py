@@ -3,12 +3,12 @@ and what a failure means. Real containers: tests/e2e/test_containers.py and test
 """
 
 import contextlib
-import functools
 import gc
 import json
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +31,7 @@ from tofner_kubeflow.pipelines.cluster import laptop
 from tofner_kubeflow.pipelines.compile import compile_tof
 from tofner_kubeflow.pipelines.containers import Containers, cause, lines, loopback, size
 from tofner_kubeflow.pipelines.local import run_graph
+from tofner_kubeflow.pipelines.processes import stoppable
 
 # docker-py leaves sockets to the collector, of streams that were cut short and of daemons that did not answer.
 pytestmark = [
@@ -177,23 +178,21 @@ def test_nothing_runs_on_after_a_signal(
     tmp_path: Path,
     number: signal.Signals,
     capsys: pytest.CaptureFixture[str],
-    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if number is signal.SIGINT:  # a background process of a shell ignores it
-        request.addfinalizer(functools.partial(signal.signal, number, signal.getsignal(number)))
-        signal.signal(number, signal.default_int_handler)
     before = signal.getsignal(number)
 
     def stopped() -> None:
-        with containers(tmp_path) as around:
+        with stoppable(lambda: "line 2: mlm"), containers(tmp_path) as around:
             when_started(daemon, lambda: os.kill(os.getpid(), number))
             sleep(around, daemon)
 
-    with pytest.raises(KeyboardInterrupt if number is signal.SIGINT else SystemExit) as ended:
+    monkeypatch.setattr(sys, "__stderr__", sys.stderr)
+    with pytest.raises(SystemExit) as ended:
         stopped()
-    if number is not signal.SIGINT:
-        assert ended.value.code == 75
-        assert capsys.readouterr().err == f"tofner: stopped by {number.name}; the same command goes on from here\n"
+    assert ended.value.code == (130 if number is signal.SIGINT else 75)
+    said = f"tofner: stopped at line 2: mlm by {number.name}; the same command goes on from here\n"
+    assert capsys.readouterr().err == said
     assert not daemon.alive
     assert not daemon.processes()
     assert signal.getsignal(number) == before

@@ -27,7 +27,7 @@ import sys, time
 from pathlib import Path
 from tofner.storage import server
 if sys.argv[2] == "survive":
-    server._die_with = lambda parent: None
+    server.ending_with = lambda parent, number: None
 store = server.LocalStore(Path(sys.argv[1]))
 store.start()
 print(store.pid, flush=True)

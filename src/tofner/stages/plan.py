@@ -54,6 +54,11 @@ class Plan:
     rounds: int
     gpus: int
 
+    @property
+    def model_name(self) -> str:
+        """What the run publishes under."""
+        return str(json.loads(self.settings["publish"])["model_name"])
+
 
 def plan(
     preset: str,

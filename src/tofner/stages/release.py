@@ -31,8 +31,7 @@ Found = dict[str, list[Sentence]]  # tagged sentences by the set that they are o
 
 def root(planned: Plan) -> str:
     """Where the versions of the run's model lie."""
-    name = json.loads(planned.settings["publish"])["model_name"]
-    return storage.join(planned.store, versions.MODELS, name)
+    return storage.join(planned.store, versions.MODELS, planned.model_name)
 
 
 def judge_both(planned: Plan, model: str, run_id: str = "") -> dict[str, str]:

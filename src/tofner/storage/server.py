@@ -5,7 +5,6 @@ kill as well, finds everything that was acknowledged. The server stops with the 
 """
 
 import contextlib
-import ctypes
 import fcntl
 import json
 import os
@@ -24,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from tofner.child import ending_with
 from tofner.errors import BadInput, PassingFault, Problem
 
 BUCKET = "tofner"
@@ -235,7 +235,7 @@ class LocalStore:
                         stdout=log,
                         stderr=log,
                         start_new_session=True,  # Ctrl-C reaches the owner, which stops the server in its turn
-                        preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509  (calls prctl alone)
+                        preexec_fn=ending_with(os.getpid(), signal.SIGKILL),  # noqa: PLW1509  (calls prctl alone)
                     )
             except OSError as error:
                 started.put(error)
@@ -345,18 +345,3 @@ def _end(pid: int, has_ended: Callable[[], bool]) -> None:
             if has_ended():
                 return
             time.sleep(0.05)
-
-
-def _die_with(parent: int) -> Callable[[], None] | None:
-    """Have the kernel kill the child when the launching thread ends (Linux); elsewhere `stop` alone must do."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    set_death_signal = 1  # PR_SET_PDEATHSIG in <linux/prctl.h>
-
-    def in_child() -> None:
-        prctl(set_death_signal, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the call above
-            os._exit(1)
-
-    return in_child
