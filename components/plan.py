@@ -19,6 +19,7 @@ def plan(
     model_name: str,
     max_iterations: int,
     gpus: int,
+    threads: int,
     run_id: str,
 ) -> str:
     """Checks settings, ranges, credentials and endpoints before a GPU is used, and writes the plan of the run.
@@ -38,6 +39,7 @@ def plan(
         model_name: name to publish under; empty for the preset's.
         max_iterations: rounds that this graph holds.
         gpus: that a task which runs the encoder asks for.
+        threads: that such a task computes with; 0 for those of this machine.
         run_id: the orchestrator's name for the run.
 
     Returns:
@@ -46,5 +48,5 @@ def plan(
     from tofner.stages import begin
 
     switches = {"mlm": mlm, "mrc": mrc, "pseudo": pseudo, "order": order}
-    told = (preset, data, store, encoder, iterations, seed, overrides, model_name, max_iterations, gpus)
+    told = (preset, data, store, encoder, iterations, seed, overrides, model_name, max_iterations, gpus, threads)
     return begin(run_id, switches, *told)

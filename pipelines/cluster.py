@@ -1,17 +1,20 @@
 """Where and with what each task of a graph runs: images, resources, GPUs, tolerations, secrets.
 
-Everything here is fixed when the graph is compiled (`tofner compile`); what changes a result is a run parameter. The
+Everything here is fixed when the graph is compiled (`tofner compile`); what changes a result is a run parameter, but
+for GPUs and threads, which the plan pins as the graph has them where no setting `compute.*` says otherwise. The
 object store's address and keys reach a pod as environment variables from a ConfigMap and a Secret, both optional: on a
 cloud with workload identity there is no Secret, on AWS no endpoint. What a kind of cluster needs is a profile: a YAML
 file in `profiles`, or one of one's own.
 """
 
+import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from kfp import dsl, kubernetes
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tofner.presets.load import load_settings
 from tofner.release.registry import ADDRESS
@@ -32,6 +35,15 @@ class Toleration(Strict):
     effect: Literal["NoSchedule", "NoExecute", "PreferNoSchedule"] | None = None
 
 
+def cores(quantity: str) -> float:
+    """CPUs as Kubernetes writes them.
+
+    >>> cores("2"), cores("500m"), cores("1.5")
+    (2.0, 0.5, 1.5)
+    """
+    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
+
+
 class Place(Strict):
     """What a kind of task asks for; sizes as Kubernetes writes them."""
 
@@ -46,6 +58,16 @@ class Place(Strict):
     shared_memory: str | None = Field(default=None, description="size of /dev/shm, in memory")
     timeout_s: int | None = Field(default=None, gt=0, description="seconds after which a pod is ended")
 
+    @field_validator("cpu", "cpu_limit", mode="before")
+    @classmethod
+    def _is_a_quantity(cls, value: Any) -> str | None:
+        if value is None:
+            return None
+        value = str(value)  # a plain number in YAML
+        if not re.fullmatch(r"\d+(\.\d+)?|\d+m", value) or not cores(value):
+            raise ValueError("CPUs as Kubernetes writes them, such as 4 or 500m")
+        return value
+
 
 class Encoder(Place):
     """What a task asks for that runs the encoder over a corpus."""
@@ -55,6 +77,13 @@ class Encoder(Place):
                         "and pinned buffers")  # fmt: skip
     gpus: int = Field(default=1, ge=0, description="GPUs of a task that has work to do; 0 trains on CPUs. Paper: one")
     resource: str = Field(default="nvidia.com/gpu", description="what the GPU's device plugin calls it")
+    threads: int | None = Field(default=None, ge=0, description="that a task on CPUs computes with, and its results "
+                                "depend on; `cpu` when not given, 0 for the planning machine's")  # fmt: skip
+
+    @property
+    def threads_pinned(self) -> int:
+        """What the plan is told: `threads`, else whole CPUs that are reserved, at least 1."""
+        return math.ceil(cores(self.cpu)) if self.threads is None else self.threads
 
 
 class Light(Place):
@@ -195,6 +224,6 @@ def load_cluster(profile: str, overrides: Sequence[str], **given: Any) -> Cluste
 def laptop(iterations: int, revision: str = "local") -> Cluster:
     """For `kfp.local`, which asks its cache first: its keys hold the plan's address, which names every setting, file
     and line of code that a result depends on. `revision` is the digest of the image that tasks run in, if they do."""
-    encoder, secret = Encoder(gpus=0), Secret(name="")
+    encoder, secret = Encoder(gpus=0, threads=0), Secret(name="")
     more: dict[str, Any] = {"run_id": "", "cache": True, "config_map": ""}
     return Cluster(revision=revision, max_iterations=iterations, encoder=encoder, secret=secret, **more)

@@ -112,6 +112,7 @@ def make(cluster: Cluster) -> Any:
             model_name=model_name,
             max_iterations=most,
             gpus=cluster.encoder.gpus,
+            threads=cluster.encoder.threads_pinned,
             run_id=cluster.run_id,
         ).set_caching_options(False)  # by no cache: what it looks at may have changed in its place
 

@@ -323,6 +323,28 @@ class Use(Strict):
                                                  "Source: paper, Table 3")  # fmt: skip
 
 
+class Compute(Strict):
+    """What the stages that run the encoder compute with. Each of these changes the last bits of a result, and so its
+    key; `Machine` is what becomes of it in a run."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="`auto`: the GPU where there is one")
+    threads: int | None = Field(default=None, gt=0, description="of a CPU's products; when not given, in Kubeflow as "
+                                "the graph was compiled, else OMP_NUM_THREADS, else the cores at hand")  # fmt: skip
+    precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="of training; `auto`: bf16 on "
+                                                       "a GPU, fp32 on CPUs")  # fmt: skip
+
+
+class Machine(Strict):
+    """What a stage computes with, pinned: part of its key, and a stage that finds something else ends.
+
+    `threads` is 0 on a GPU, where results do not depend on it.
+    """
+
+    device: Literal["cpu", "cuda"]
+    threads: int
+    precision: Literal["fp32", "bf16"]
+
+
 class Stages(Strict):
     mlm: Mlm = Mlm()
     mrc: Mrc
@@ -364,6 +386,7 @@ class Settings(Strict):
     roles: Roles
     use: Use = Use()
     gate: Gate = Gate()
+    compute: Compute = Compute()
     stages: Stages
 
     @model_validator(mode="after")

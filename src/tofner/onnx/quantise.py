@@ -91,6 +91,7 @@ def quantise(
     calibration: Iterable[Feed],
     keep_fp32: Sequence[str] = (),
     most_error: float = MOST_ERROR,
+    threads: int = 0,
 ) -> QuantiseReport:
     """Write the int8 graph of an fp32 one.
 
@@ -98,6 +99,7 @@ def quantise(
         model, target: ONNX files, weights inside.
         calibration: inputs of the graph, int64 [B, S] each: some hundred sentences of unlabelled or source text.
         keep_fp32: names of MatMul nodes, or parts of them, to leave in fp32.
+        threads: that compute the activations, whose last bits depend on it; 0 for all cores.
 
     Raises:
         BadModel: there is no product to quantise, or no calibration text.
@@ -106,7 +108,7 @@ def quantise(
     groups = _find_groups(proto.graph, keep_fp32)
     if not groups:
         raise BadModel(Problem(str(model), "no matrix product with constant weights", "an exported encoder"))
-    _collect_rows(proto, groups, calibration)
+    _collect_rows(proto, groups, calibration, threads)
     if not groups[0].rows:
         raise BadModel(Problem(str(model), "no calibration text", "some hundred sentences"))
     report = QuantiseReport()
@@ -149,13 +151,15 @@ def _name(node: onnx.NodeProto) -> str:
     return str(node.name or node.output[0])
 
 
-def _collect_rows(proto: onnx.ModelProto, groups: list[_Group], calibration: Iterable[Feed]) -> None:
+def _collect_rows(proto: onnx.ModelProto, groups: list[_Group], calibration: Iterable[Feed], threads: int) -> None:
     """Rows [rows, K] of each product's input: evenly drawn from the calibration text, and the largest of each feed."""
     watched = onnx.ModelProto()
     watched.CopyFrom(proto)
     del watched.graph.output[:]
     watched.graph.output.extend(helper.make_empty_tensor_value_info(group.source) for group in groups)
-    session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
     feeds = list(calibration)
     each = max(1, -(-_CALIBRATION_ROWS // max(1, len(feeds))))
     random = np.random.default_rng(0)

@@ -12,6 +12,7 @@ from tofner.settings import (
     Export,
     Judge,
     LoopMrc,
+    Machine,
     Mlm,
     Mrc,
     MrcRole,
@@ -42,6 +43,12 @@ class StageConfig(Strict):
     def reads(self, given: Collection[str]) -> Reads:
         """The files that the stage reads of each input, if it does not read all of it; `given`: names of its inputs."""
         return {}
+
+
+class EncoderConfig(StageConfig):
+    """Of stages that run the encoder: their results depend on what they compute with."""
+
+    machine: Machine
 
 
 class PrepareConfig(StageConfig):
@@ -77,14 +84,14 @@ class GoldConfig(StageConfig):
         return {"data": ()}
 
 
-class MlmConfig(StageConfig):
+class MlmConfig(EncoderConfig):
     training: Mlm
 
     def reads(self, given: Collection[str]) -> Reads:
         return {"corpora": _files("target_text", self.training.source_text and "source_text")}
 
 
-class SpanConfig(StageConfig):
+class SpanConfig(EncoderConfig):
     """`source_queries` turn source sentences into MRC, `translated_queries` those of the translated source, and
     `target_queries` pseudo-labelled ones. `typed`: source sentences have types of their own there, not the tagger's."""
 
@@ -117,7 +124,7 @@ class LoopMrcConfig(SpanConfig):
         return super().reads(given) | {"pseudo": _labels(self.training)}
 
 
-class NerConfig(StageConfig):
+class NerConfig(EncoderConfig):
     training: Ner
     labels: list[str]
 
@@ -129,12 +136,12 @@ class PseudoNerConfig(NerConfig):
     training: PseudoNer
 
     def reads(self, given: Collection[str]) -> Reads:
-        mixed = self.training.mix == "pseudo+source"
+        mixed = self.training.mix != "pseudo"
         source = _files(mixed and "source_ner", "source_ner_dev", mixed and "translated_ner")
         return {"corpora": source, "pseudo": _labels(self.training)}
 
 
-class PseudoLabelConfig(StageConfig):
+class PseudoLabelConfig(EncoderConfig):
     """`queries` are what the MRC model, a second teacher, is asked, in pairs of type and question: of two answers
     that overlap the first stays, and a JSON object keeps no order. Empty where nobody wants its opinion."""
 
@@ -145,7 +152,7 @@ class PseudoLabelConfig(StageConfig):
         return {"corpora": _files("target_text"), "earlier": _files("pseudo_ner")}
 
 
-class EvaluateConfig(StageConfig):
+class EvaluateConfig(EncoderConfig):
     """`priors`: of so many target sentences the class priors are estimated and corrected; of none if 0."""
 
     evaluate: Evaluate
@@ -155,7 +162,7 @@ class EvaluateConfig(StageConfig):
         return {"gold": _files("target_test"), "corpora": _files("source_ner", "target_text")}
 
 
-class JudgeConfig(StageConfig):
+class JudgeConfig(EncoderConfig):
     """`priors` as of `EvaluateConfig`."""
 
     judge: Judge
@@ -166,7 +173,7 @@ class JudgeConfig(StageConfig):
         return {"corpora": corpora, "gold": _files("target_dev")}
 
 
-class ExportConfig(StageConfig):
+class ExportConfig(EncoderConfig):
     export: Export
 
     def reads(self, given: Collection[str]) -> Reads:

@@ -23,10 +23,10 @@ from tofner.words.spans import split_tag
 
 def run(config: EvaluateConfig, work: Work) -> Report:
     settings = config.evaluate
-    prepare_torch(config.seed)
+    prepare_torch(config.seed, config.machine)
     folder = work.folder("model")
     model, labels, about = checkpoint.load_trained_tagger(folder)
-    model.to(checkpoint.device())
+    model.to(checkpoint.device(config.machine))
     test = list(cap(read_ner(work.folder("gold") / "target_test.parquet"), settings.max_examples, config.seed))
     words, gold = [s.tokens for s in test], [s.tags or [] for s in test]
     sizes = (about["max_pieces"], about["overlap_pieces"])

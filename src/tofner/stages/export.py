@@ -18,7 +18,6 @@ from tofner.model.layout import ARTIFACTS, CHECKPOINT, INDEX, TAGGING, Precision
 from tofner.onnx.export import export, input_names
 from tofner.onnx.parity import check_parity
 from tofner.onnx.quantise import Feed, quantise
-from tofner.settings import Export
 from tofner.stages.config import ExportConfig
 from tofner.stages.runtime import NOT_CONTENT
 from tofner.stages.work import Report, Work
@@ -34,7 +33,7 @@ from tofner.words.spans import Span, spans_to_tags
 
 def run(config: ExportConfig, work: Work) -> Report:
     settings = config.export
-    prepare_torch(config.seed)
+    prepare_torch(config.seed, config.machine)
     corpora, folder = work.folder("corpora"), work.folder("model")
     model, labels, about = checkpoint.load_trained_tagger(folder)
     sizes = (about["max_pieces"], about["overlap_pieces"])
@@ -57,7 +56,7 @@ def run(config: ExportConfig, work: Work) -> Report:
     report.counts["onnx_bytes"] = path.stat().st_size
     if settings.int8:
         dev = list(cap(read_ner(corpora / "source_ner_dev.parquet"), settings.int8_dev_sentences, config.seed))
-        _add_int8(work.output, windows, input_names(model), dev, settings, report)
+        _add_int8(work.output, windows, input_names(model), dev, config, report)
     files = {name: (work.output / name).stat().st_size for name in ARTIFACTS.values() if (work.output / name).is_file()}
     report.details |= {"tagger": json.dumps(about), "sizes": files}
     report.summary = (
@@ -68,11 +67,11 @@ def run(config: ExportConfig, work: Work) -> Report:
 
 
 def _add_int8(
-    output: Path, windows: list[TagWindow], names: list[str], dev: list[Sentence], settings: Export, report: Report
+    output: Path, windows: list[TagWindow], names: list[str], dev: list[Sentence], config: ExportConfig, report: Report
 ) -> None:
     """Quantise, score both graphs on the source dev, and keep int8 only if it lost no more than the margin."""
-    path = output / ARTIFACTS["int8"]
-    made = quantise(output / ARTIFACTS["fp32"], path, _feeds(windows, names))
+    settings, path = config.export, output / ARTIFACTS["int8"]
+    made = quantise(output / ARTIFACTS["fp32"], path, _feeds(windows, names), threads=config.machine.threads)
     f1 = {precision: _dev_f1(output, precision, dev) for precision in ARTIFACTS}
     report.metrics.update({f"dev_f1_{precision}": value for precision, value in f1.items()})
     report.metrics["int8_worst_difference"] = max((product.error for product in made.products), default=0.0)

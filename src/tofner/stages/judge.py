@@ -20,10 +20,10 @@ from tofner.training.priors import correct
 
 def run(config: JudgeConfig, work: Work) -> Report:
     settings = config.judge
-    prepare_torch(config.seed)
+    prepare_torch(config.seed, config.machine)
     folder = work.fetch(work.uri("model"), require_index=False)  # of a published model it is a part
     model, labels, about = checkpoint.load_trained_tagger(folder)
-    model.to(checkpoint.device())
+    model.to(checkpoint.device(config.machine))
     encoder = checkpoint.piece_encoder(folder)
     sizes = (about["max_pieces"], about["overlap_pieces"])
     corpora = work.folder("corpora")

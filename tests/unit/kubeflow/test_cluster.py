@@ -94,8 +94,8 @@ def test_every_option_reaches_its_pods(profile: str, tmp_path: Path) -> None:
     assert pods["tag"]["podMetadata"]["labels"] == {"team": "nlp"}
 
 
-@pytest.mark.parametrize(("name", "gpus", "tolerations"), [("gpu", 1, 1), ("cpu", 0, 0)])
-def test_deadline_and_time_to_live_are_the_whole_runs(name: str, gpus: int, tolerations: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["gpu", "cpu"])
+def test_deadline_and_time_to_live_are_the_whole_runs(name: str, tmp_path: Path) -> None:
     """Absent unless asked for: an older Kubeflow refuses what it does not know."""
     cluster = load_cluster(name, (), revision="r1")
     for make in (compile_tof, compile_tagging):
@@ -125,8 +125,29 @@ def test_the_count_of_gpus_is_the_plans(profile: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("overrides", "threads"),
+    [
+        ([], 4),
+        (["encoder.cpu=1500m"], 2),
+        (["encoder.cpu=0.5"], 1),
+        (["encoder.cpu=16", "encoder.threads=8"], 8),
+        (["encoder.threads=0"], 0),
+    ],
+)
+def test_the_plan_is_told_the_threads_of_a_task(overrides: list[str], threads: int, tmp_path: Path) -> None:
+    compiled = compile_tof(tmp_path / "tof.yaml", load_cluster("cpu", ["encoder.cpu=4", *overrides], revision="r"))
+    spec = next(yaml.safe_load_all(compiled.read_text(encoding="utf-8")))
+    assert (
+        spec["root"]["dag"]["tasks"]["plan"]["inputs"]["parameters"]["threads"]["runtimeValue"]["constant"] == threads
+    )
+
+
+@pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        (["encoder.cpu=four"], "encoder.cpu"),
+        (["encoder.cpu=0"], "encoder.cpu"),
+        (["tagger.cpu_limit=2 cores"], "tagger.cpu_limit"),
         (["encoder.gpu=2"], "encoder.gpu: found an unknown key; expected a known one; did you mean encoder.gpus?"),
         (["encoder.gpus=-1"], "encoder.gpus"),
         (["retries=many"], "retries"),

@@ -306,6 +306,8 @@ def test_each_kind_of_input_is_told_apart(made: World, tmp_path: Path) -> None:
     assert differ(before, made.made_from(encoder=str(encoder))) == ["encoder"]
     for change in ({"seed": 3}, {"iterations": 0}, {"overrides": ["gate.margin=1"]}, {"overrides": ["use.mlm=false"]}):
         assert differ(before, made.made_from(**change)) == ["settings"], change
+    assert differ(before, made.made_from(overrides=["compute.threads=9"])) == ["settings"]
+    assert differ(before, made.made_from(threads=64)) == [], "a larger machine plans"
     assert differ(before, made.made_from(graph="image: b")) == ["graph"]
 
 

@@ -224,6 +224,9 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "gate.min_sentences": ("7", set()),
     "gate.min_entities": ("7", set()),
     "gate.vanished": ("7", set()),
+    "compute.device": ("cpu", set()),  # as auto finds it where no GPU is
+    "compute.threads": ("7", after("mlm")),
+    "compute.precision": ("bf16", after("mlm")),
     "use.order": ("mrc-mlm", set()),  # by what each stage is given: test_backend_rules
     "use.mlm": ("false", after("mlm")),
     "use.mrc": ("false", after("mrc")),
@@ -372,7 +375,7 @@ def test_what_a_stage_opens_is_in_its_key(shared: Setup, task: str, switched: bo
         "mrc": ["stages.mrc.sources=false", "stages.mrc.targets=false", "stages.mrc.ner_as_mrc=false"],
         "pseudo_ner": ["stages.pseudo_ner.mix=pseudo+source"],
         "loop_mrc": ["stages.loop_mrc.mix=all"],
-        "loop_ner": ["stages.loop_ner.mix=pseudo+source"],
+        "loop_ner": ["stages.loop_ner.mix=source+pseudo"],
         "export": ["stages.export.int8=true"],
     }
     overrides = turned.get(task, []) if switched else []

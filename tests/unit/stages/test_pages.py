@@ -29,7 +29,7 @@ def run_json() -> dict[str, Any]:
         "verdict": "The tagger reaches F1 33.33 on t/test.",
         "run": {
             "preset": "p", "description": "news to posts", "encoder": "enc", "iterations": 1, "seed": 2,
-            "overrides": [],
+            "overrides": [], "machine": {"device": "cpu", "threads": 2, "precision": "fp32"},
             "target_language": "en", "model_name": "m",
             "roles": {"target_test": ["t/test"], "source_ner": {"train": ["s/train"]}, "target_text": ["t/train"],
                       "target_mrc": {"train": []}, "source_mrc": {"train": []}},

@@ -18,7 +18,7 @@ from tofner.corpora.examples import Sentence
 from tofner.model.layout import ANSWER
 from tofner.onnx.parity import ParityError, ShapesDiffer, ValuesDiffer, check_parity
 from tofner.onnx.quantise import Product, QuantiseReport
-from tofner.settings import Export, Ner
+from tofner.settings import Export, Machine, Ner
 from tofner.stages import export as export_stage
 from tofner.stages import publish as publish_stage
 from tofner.stages.config import ExportConfig, PublishConfig
@@ -28,12 +28,15 @@ from tofner.tagging import Tagger
 from tofner.training import checkpoint
 from tofner.words.spans import Span, spans_to_tags
 
+MACHINE = Machine(device="cpu", threads=2, precision="fp32")
+
 # int8
 
 
 def gate(folder: Path, dev: list[Sentence], margin: float) -> Report:
     report = Report()
-    export_stage._add_int8(folder, [], [], dev, Export(int8_margin=margin), report)
+    config = ExportConfig(seed=1, code="c", machine=MACHINE, export=Export(int8_margin=margin))
+    export_stage._add_int8(folder, [], [], dev, config, report)
     return report
 
 
@@ -51,7 +54,7 @@ def gate(folder: Path, dev: list[Sentence], margin: float) -> Report:
 def test_int8_may_lose_the_margin_and_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fp32: float, int8: float, margin: float, released: bool
 ) -> None:
-    def quantise(source: Path, target: Path, feeds: object) -> QuantiseReport:
+    def quantise(source: Path, target: Path, feeds: object, threads: int) -> QuantiseReport:
         target.write_bytes(b"graph")
         return QuantiseReport([Product(["a"], 0.0, 0.001, True), Product(["b"], 0.5, 0.03, False)])
 
@@ -88,7 +91,7 @@ def test_each_graph_is_scored_by_its_own_tags(
     ]
     dev = [Sentence(str(i), tokens, row) for i, (tokens, row) in enumerate(zip(words, tags, strict=True))]
 
-    def quantise(source: Path, target: Path, feeds: object) -> QuantiseReport:
+    def quantise(source: Path, target: Path, feeds: object, threads: int) -> QuantiseReport:
         onnx.save(make_graph(make_tokenizer().get_vocab_size(), 7, seed), str(target))
         return QuantiseReport()
 
@@ -126,7 +129,7 @@ def exported(trained: Path, tmp_path: Path, **settings: Any) -> tuple[Report, Pa
     output = tmp_path / "output"
     output.mkdir()
     work = Work("export", str(tmp_path / "store"), inputs, output, tmp_path / "scratch", str(tmp_path / "state"))
-    config = ExportConfig(seed=1, code="c", export=Export(int8=False, **settings))
+    config = ExportConfig(seed=1, code="c", machine=MACHINE, export=Export(int8=False, **settings))
     return export_stage.run(config, work), output
 
 
@@ -284,7 +287,7 @@ SCORES = {"types": {"PER": NUMBERS}, "micro": NUMBERS, "macro": NUMBERS, "spans"
 RUN = {
     "run": {
         "description": "news to posts", "target_language": "en", "encoder": "e", "seed": 1, "iterations": 1,
-        "overrides": [],
+        "overrides": [], "machine": {"device": "cpu", "threads": 2, "precision": "fp32"},
         "roles": {"target_test": ["tgt/test"], "source_ner": {"train": ["s/train"]}, "target_text": ["t/train"],
                   "target_mrc": {"train": []}, "source_mrc": {"train": []}},
     },

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -18,7 +18,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from tests.tiny_encoder import make_encoder, sentences
 from tofner import storage
-from tofner.settings import Training
+from tofner.errors import BadSettings
+from tofner.settings import Machine, Training
 from tofner.stages.work import told_epochs
 from tofner.training import checkpoint
 from tofner.training.batches import Examples, Features, pad
@@ -29,6 +30,7 @@ from tofner.words.features import IGNORED
 
 SIZE, BATCH, EPOCHS = 12, 4, 4
 STEPS = EPOCHS * SIZE // BATCH
+CPU = Machine(device="cpu", threads=torch.get_num_threads(), precision="fp32")
 SCRIPT = (0.2, 0.9, 0.9, 0.1)  # the second epoch is the best; the third is only as good
 
 
@@ -116,7 +118,7 @@ def run_fit(
     **more: Any,
 ) -> Run:
     """Fit the tiny model; a NaN in the script stands for a kill after that epoch's training."""
-    prepare_torch(seed)
+    prepare_torch(seed, CPU)
     model, steps, keep = Tiny(), Steps(), keep_in(folder)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
 
@@ -152,7 +154,7 @@ def run_fit(
             return {"input_ids": rows[i]}
 
         examples = Examples(SIZE, make, [4] * SIZE)
-        fitted = fit(model, examples, lambda batch: pad(batch, {}), score, settings, keep, seed, freeze, keep_last)
+        fitted = fit(model, examples, lambda batch: pad(batch, {}), score, settings, keep, seed, CPU, freeze, keep_last)
     except KeyboardInterrupt:
         assert any(map(math.isnan, script))
     finally:
@@ -293,7 +295,7 @@ def test_accumulation_has_the_gradient_of_the_whole_batch(tmp_path: Path) -> Non
     tokens, tags = [words for words, _ in items], [tags for _, tags in items]
     found = []
     for batch_size, accumulation in ((8, 1), (4, 2)):
-        prepare_torch(1)
+        prepare_torch(1, CPU)
         model = checkpoint.load_tagger(folder, labels, "carry")
         for module in model.modules():
             if isinstance(module, nn.Dropout):
@@ -310,7 +312,9 @@ def test_accumulation_has_the_gradient_of_the_whole_batch(tmp_path: Path) -> Non
         hook = register_optimizer_step_pre_hook(before_step)
         try:
             keep = keep_in(tmp_path / str(accumulation))
-            fit(model, examples, lambda b: pad(b, {"labels": IGNORED}), lambda _: {"score": 0.0}, settings, keep, 1)
+            fit(
+                model, examples, lambda b: pad(b, {"labels": IGNORED}), lambda _: {"score": 0.0}, settings, keep, 1, CPU
+            )
         finally:
             hook.remove()
         assert len(gradients) == 1
@@ -365,11 +369,11 @@ def test_batches_hold_examples_of_like_length(tmp_path: Path) -> None:
         built.append(i)
         return {"input_ids": np.ones(sizes[i], np.int32)}
 
-    prepare_torch(1)
+    prepare_torch(1, CPU)
     model = Lengths()
     settings = Training(learning_rate=0.01, epochs=1, batch_size=4)
     examples = Examples(len(sizes), make, sizes)
-    fit(model, examples, lambda b: pad(b, {}), lambda _: {"score": 0.0}, settings, keep_in(tmp_path), 1)
+    fit(model, examples, lambda b: pad(b, {}), lambda _: {"score": 0.0}, settings, keep_in(tmp_path), 1, CPU)
     assert len(model.batches) == 100
     assert sum(len(set(batch)) > 1 for batch in model.batches) <= 6  # one in each part that the sampler sorts
     assert sorted(built) == list(range(len(sizes)))
@@ -431,10 +435,69 @@ def test_the_newest_state_is_taken(tmp_path: Path) -> None:
     assert restore_state(Keep("ner", tmp_path / "empty", str(tmp_path / "none"))) is None
 
 
+def test_the_number_of_threads_is_the_plans_and_not_the_machines() -> None:
+    try:
+        for threads in (3, 1):
+            prepare_torch(1, CPU.model_copy(update={"threads": threads}))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(CPU.threads)
+
+
+@pytest.mark.parametrize(
+    ("there", "bf16", "precision", "message"),
+    [
+        (False, False, "fp32", "GPU: found none that torch can use"),
+        (
+            True,
+            False,
+            "bf16",
+            "Old GPU: found no bf16 arithmetic; expected a GPU that has it; set compute.p",
+        ),
+        (True, False, "fp32", ""),
+        (True, True, "bf16", ""),
+    ],
+)
+def test_no_other_machine_than_the_planned_one_trains(
+    monkeypatch: pytest.MonkeyPatch, there: bool, bf16: bool, precision: Literal["fp32", "bf16"], message: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: bf16 or including_emulation)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Old GPU")
+    gpu = Machine(device="cuda", threads=0, precision=precision)
+    if message:
+        with pytest.raises(BadSettings, match=message):
+            prepare_torch(1, gpu)
+    else:
+        prepare_torch(1, gpu)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("a run planned for CPUs asks for no GPU"))
+    prepare_torch(1, CPU)
+
+
+def test_precision_is_the_plans(tmp_path: Path) -> None:
+    """bf16 keeps 8 bits of a product: the weights differ, by little."""
+    seen: list[bool] = []
+
+    class Watched(Tiny):
+        def forward(self, *args: Any, **more: Any) -> Any:
+            seen.append(torch.is_autocast_enabled("cpu"))
+            return super().forward(*args, **more)
+
+    for precision in ("fp32", "bf16"):
+        machine = CPU.model_copy(update={"precision": precision})
+        prepare_torch(1, machine)
+        examples = Examples(SIZE, lambda i: {"input_ids": np.array([i, 1, 1, 1])}, [4] * SIZE)
+        settings = Training(learning_rate=0.01, epochs=1, batch_size=BATCH)
+        keep = keep_in(tmp_path / precision)
+        fit(Watched(), examples, lambda b: pad(b, {}), lambda _: {"score": 0.0}, settings, keep, 1, machine)
+        assert set(seen) == {precision == "bf16"}
+        seen.clear()
+
+
 def test_seed_of_the_weights() -> None:
     drawn = []
     for _ in range(2):
-        prepare_torch(77)
+        prepare_torch(77, CPU)
         drawn.append((torch.rand(3), np.random.rand(3)))
     torch.manual_seed(77)
     assert torch.equal(drawn[0][0], torch.rand(3))
@@ -444,8 +507,9 @@ def test_seed_of_the_weights() -> None:
 
 MKL_MODE = """
 import torch
+from tofner.settings import Machine
 from tofner.training.fit import prepare_torch
-prepare_torch(1)
+prepare_torch(1, Machine(device="cpu", threads=2, precision="fp32"))
 with torch.backends.mkl.verbose(1):
     torch.ones(40, 40) @ torch.ones(40, 40)
 """

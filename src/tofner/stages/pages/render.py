@@ -26,6 +26,7 @@ def _environment(finalize: Any = None) -> Environment:
     )
     environment.filters["percent"] = lambda value: "" if value is None else f"{100 * value:.2f}"
     environment.filters["span_of_time"] = span_of_time
+    environment.filters["computed_with"] = computed_with
     environment.filters["marked"] = marked
     environment.filters["drawing"] = drawing
     return environment
@@ -57,6 +58,20 @@ def bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for row in rows
         if row["f1"] is not None
     ]
+
+
+def computed_with(machine: dict[str, Any]) -> str:
+    """A `settings.Machine` for people.
+
+    >>> computed_with({"device": "cpu", "threads": 1, "precision": "fp32"})
+    'CPU (1 thread, fp32)'
+    >>> computed_with({"device": "cuda", "threads": 0, "precision": "bf16"})
+    'GPU (bf16)'
+    """
+    if machine["device"] == "cuda":
+        return f"GPU ({machine['precision']})"
+    threads = machine["threads"]
+    return f"CPU ({threads} thread{'s' if threads != 1 else ''}, {machine['precision']})"
 
 
 def span_of_time(seconds: float) -> str:
