@@ -74,10 +74,14 @@ class Precision(StrEnum):
 def check(
     preset: Annotated[str, typer.Option(help="Preset name or YAML file; it says which sets are read.")],
     data: Annotated[str, typer.Option(help="Data root with ner/, mrc/ and text/: a folder or s3:// prefix.")],
+    encoder: Annotated[str, typer.Option(help="Hub id, folder or s3:// prefix; the preset's when not given.")] = "",
+    iterations: Annotated[int, typer.Option(help="Rounds of the run.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 2019,
     set_: Annotated[list[str], typer.Option("--set", help="Override a setting: key=value. Repeatable.")] = [],  # noqa: B006
+    model_name: Annotated[str, typer.Option(help="Name that the run would publish under.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON on stdout.")] = False,
 ) -> None:
-    """Look through every file that a run would read, before anything is trained.
+    """Look at all that a run would start from, before anything is trained: parameters, questions, encoder, files.
 
     Shows counts per type, lengths, mended tags, unknown types, sentences shared by two splits, encodings, and MRC
     answers that are not in their context. Ends with 0 when a run may start and with 2 when not, every problem listed
@@ -85,11 +89,10 @@ def check(
     """
     from rich.console import Console
 
-    from tofner.check.run import check_data
+    from tofner.check.run import check_run
     from tofner.check.view import show
-    from tofner.presets import load_preset
 
-    report = check_data(load_preset(preset, set_), data)
+    report = check_run(preset, data, encoder, iterations, seed, set_, model_name)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=1, ensure_ascii=False))
     else:

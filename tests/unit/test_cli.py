@@ -41,7 +41,7 @@ def invoke(*arguments: str) -> Result:
     ("command", "options"),
     [
         ("run", "--preset --data --encoder --iterations --seed --set --work --store --model-name"),
-        ("check", "--preset --data --set --json"),
+        ("check", "--preset --data --encoder --iterations --seed --set --model-name --json"),
         ("compile", "--out --profile --revision --registry --max-iterations --set"),
         ("submit", "--host --experiment --param --wait --timeout --no-progress-timeout --token-file --follow"),
         ("schedule", "--host --name --cron --every --param --pause --resume --delete"),

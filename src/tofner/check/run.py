@@ -1,14 +1,46 @@
-"""`tofner check`: which files a preset reads from a data root, and what is in them."""
+"""`tofner check`: what a run would be refused for, which files it would read, and what is in them."""
 
+from collections.abc import Sequence
+
+from tofner.check.asked import check_asked, default_name
 from tofner.check.files import CheckReport, RoleFile, run_check
 from tofner.corpora import data_root
-from tofner.errors import BadInput, Problem
-from tofner.presets import queries_of
+from tofner.errors import BadInput, PassingFault, Problem
+from tofner.presets import load_preset
 from tofner.settings import Settings
 
 
+def check_run(
+    preset: str,
+    data: str,
+    encoder: str = "",
+    iterations: int = 1,
+    seed: int = 2019,
+    overrides: Sequence[str] = (),
+    model_name: str = "",
+) -> CheckReport:
+    """Look at everything that a run with these parameters would start from; nothing is written.
+
+    What cannot be asked for now (a Hub that does not answer) becomes a note.
+
+    Raises:
+        BadSettings: the preset or an override cannot be read.
+        PassingFault: storage failed for now.
+    """
+    settings = load_preset(preset, overrides)
+    report = check_data(settings, data)
+    try:
+        name = model_name or default_name(preset)
+        check_asked(settings, encoder or settings.encoder, iterations, seed, name)
+    except BadInput as error:
+        report.problems[:0] = error.problems
+    except PassingFault as error:
+        report.notes.insert(0, f"not looked at: {error}")
+    return report
+
+
 def check_data(settings: Settings, data: str) -> CheckReport:
-    """Read every file that a run with these settings would read; nothing is written.
+    """Read every file that a run with these settings would read.
 
     Raises:
         PassingFault: storage failed for now.
@@ -32,10 +64,6 @@ def check_data(settings: Settings, data: str) -> CheckReport:
         labelled = kind == "ner"
         label_map = settings.label_map if labelled else {}
         files.append(RoleFile(role, kind, set_, split, uri, label_map, settings.types if labelled else ()))
-    try:
-        queries_of(settings, iterations=int(settings.use.pseudo))
-    except BadInput as error:
-        problems += error.problems
     report = run_check(files)
     report.notes[:0] = absent
     report.problems[:0] = problems

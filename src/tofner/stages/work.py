@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from tofner import storage
 from tofner.errors import BadSettings, Problem
+from tofner.model import hub
+from tofner.model.encoder import check_checkpoint
 from tofner.model.fetch import cache_folder, fetch
 
 if TYPE_CHECKING:
@@ -82,12 +84,10 @@ class Work:
 
     def model(self) -> Path:
         """The checkpoint to start from as a local folder: a stage's result, a folder, a prefix or a pinned Hub id."""
-        from tofner.training import checkpoint, hub  # with torch
-
         uri = self.uri("model")
-        if storage.is_place(uri):
-            return checkpoint.check(self.fetch(uri, require_index=False))
-        return checkpoint.check(hub.fetch(uri))
+        folder = self.fetch(uri, require_index=False) if storage.is_place(uri) else hub.fetch(uri)
+        check_checkpoint(str(folder))
+        return folder
 
     @property
     def keep(self) -> "Keep":

@@ -21,7 +21,8 @@ from transformers import (
 )
 
 from tofner.errors import BadModel, Problem
-from tofner.model.layout import CONFIG, FORMAT, LABELS, TAGGER, TOKENIZER, WEIGHTS
+from tofner.model.encoder import check_checkpoint
+from tofner.model.layout import FORMAT, LABELS, TAGGER, TOKENIZER, WEIGHTS
 from tofner.settings import Machine, Ner
 from tofner.words.pieces import PieceEncoder
 from tofner.words.segment import SEGMENTATION
@@ -35,24 +36,6 @@ TOKENIZER_FILES = (
 )
 # A pickle beside the safetensors runs whatever is in it.
 EXACTLY: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True}
-FAMILIES = ("bert", "distilbert", "electra", "roberta", "xlm-roberta")  # heads and token types of these are known
-
-
-def check(folder: Path) -> Path:
-    """The folder itself, if it is a checkpoint that can be trained on.
-
-    Raises:
-        BadModel: files are missing, weights are pickled, or the family is not one that was tried.
-    """
-    if not (folder / CONFIG).is_file():
-        raise BadModel(Problem(str(folder), f"no {CONFIG}", "a Hugging Face checkpoint folder"))
-    if not list(folder.glob(WEIGHTS)):
-        fix = "convert with model.save_pretrained(folder); pickled weights are not loaded"
-        raise BadModel(Problem(str(folder), f"no {WEIGHTS}", "safetensors weights", fix))
-    family = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("model_type")
-    if family not in FAMILIES:
-        raise BadModel(Problem(str(folder / CONFIG), f"model_type {family!r}", f"one of {', '.join(FAMILIES)}"))
-    return folder
 
 
 def piece_encoder(folder: Path) -> PieceEncoder:
@@ -114,7 +97,8 @@ def load_trained_tagger(folder: Path) -> tuple[PreTrainedModel, list[str], dict[
             raise BadModel(Problem(str(folder), f"no {name}", "a checkpoint of the ner stage"))
     labels = json.loads((folder / LABELS).read_text(encoding="utf-8"))["labels"]
     about = json.loads((folder / TAGGER).read_text(encoding="utf-8"))
-    model = AutoModelForTokenClassification.from_pretrained(check(folder), **EXACTLY)
+    check_checkpoint(str(folder))
+    model = AutoModelForTokenClassification.from_pretrained(folder, **EXACTLY)
     return model.eval(), labels, about
 
 

@@ -19,9 +19,10 @@ from transformers import PreTrainedModel
 from tofner.corpora.examples import MrcExample, Sentence
 from tofner.corpora.lazy import in_chunks
 from tofner.errors import BadModel, Problem
+from tofner.model.encoder import check_checkpoint
 from tofner.model.layout import HEADS, MRC
 from tofner.training.batches import ENCODED_TOGETHER, Examples, FeatureFile, Features, pad
-from tofner.training.checkpoint import check, load_encoder, takes_token_types
+from tofner.training.checkpoint import load_encoder, takes_token_types
 from tofner.words.features import IGNORED, SpanWindow, span_windows
 from tofner.words.pieces import PieceEncoder
 from tofner.words.segment import segment
@@ -165,7 +166,8 @@ def load_extractor(folder: Path, batch_size: int) -> tuple[SpanExtractor, Readin
     if not (folder / MRC).is_file():
         raise BadModel(Problem(str(folder), f"no {MRC}", "a checkpoint of the mrc stage"))
     about = json.loads((folder / MRC).read_text(encoding="utf-8"))
-    model = SpanExtractor(load_encoder(check(folder)), about.pop("span_match"))
+    check_checkpoint(str(folder))
+    model = SpanExtractor(load_encoder(folder), about.pop("span_match"))
     load_heads(model, folder)
     return model.eval(), Reading(**about, batch_size=batch_size)
 

@@ -3,17 +3,22 @@
 import gzip
 import io
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from tests.tiny_encoder import make_data, make_encoder, make_preset
 from tofner.check.files import RoleFile, histogram, run_check
-from tofner.check.run import check_data
+from tofner.check.run import check_data, check_run
 from tofner.check.view import show
 from tofner.corpora.data_root import Content
-from tofner.errors import BadSettings
-from tofner.presets import load_preset, load_queries
+from tofner.errors import BadSettings, PassingFault
+from tofner.model import hub
+from tofner.presets import load_preset
+from tofner.stages import plan
 
 TRAIN = """-DOCSTART- -X- O O
 
@@ -159,13 +164,68 @@ def test_a_data_root_that_is_not_there_is_one_problem(tmp_path: Path) -> None:
     assert [(one.place, one.found) for one in report.problems] == [(str(tmp_path / "nowhere"), "no such folder")]
 
 
-def test_queries_that_a_run_would_miss_are_problems(tmp_path: Path) -> None:
-    """A run with these settings ends with the same words."""
-    settings = load_preset("es", ["types=[PER,DRUG]"])
-    with pytest.raises(BadSettings) as error:
-        load_queries(settings.queries, settings.target_language, settings.types)
-    (tmp_path / "ner").mkdir()
-    assert set(map(str, error.value.problems)) <= set(map(str, check_data(settings, str(tmp_path)).problems))
-    wrong = load_preset("es", ["target_language=xx"])
-    said = [str(one) for one in check_data(wrong, str(tmp_path)).problems if one.place.startswith("queries ")]
-    assert len(said) == 1
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("checked")
+    make_data(root / "data")
+    make_preset(root / "tiny.yaml", make_encoder(root / "encoder"))
+    return root
+
+
+def damaged(home: Path, folder: Path) -> str:
+    """A copy of the encoder whose config names no family that is known."""
+    shutil.copytree(home / "encoder", folder)
+    (folder / "config.json").write_text('{"model_type": "gpt2"}')
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({}, []),
+        ({"iterations": -1}, ["iterations: found -1"]),
+        ({"overrides": ["use.pseudo=false"]}, ["iterations: found 1 with use.pseudo=false"]),
+        ({"seed": 2**32, "model_name": "A b"}, ["model_name: found 'A b'", "seed: found 4294967296"]),
+        ({"overrides": ["target_language=xx"]}, ["queries"]),
+        ({"overrides": ["target_language=xx", "use.mrc=false"], "iterations": 0}, []),
+        ({"overrides": ["stages.pseudo_ner.trust=agree", "use.mrc=false"]}, ["stages.pseudo_ner.trust"]),
+        ({"encoder": "./nowhere"}, ["encoder: found ./nowhere"]),
+        ({"encoder": "DAMAGED"}, ["config.json: found model_type 'gpt2'"]),
+        ({"encoder": "EMPTY"}, ["found no config.json"]),
+        ({"encoder": "./nowhere", "iterations": -1}, ["iterations: found -1", "encoder: found ./nowhere"]),
+    ],
+)
+def test_check_and_run_refuse_the_same_in_the_same_words(
+    home: Path, tmp_path: Path, asked: dict[str, Any], told: list[str]
+) -> None:
+    if asked.get("encoder") == "DAMAGED":
+        asked = asked | {"encoder": damaged(home, tmp_path / "damaged")}
+    elif asked.get("encoder") == "EMPTY":
+        asked = asked | {"encoder": str(tmp_path)}
+    preset, data = str(home / "tiny.yaml"), str(home / "data")
+    problems = [str(one) for one in check_run(preset, data, **asked).problems]
+    assert len(problems) == len(told)
+    for problem, words in zip(sorted(problems), sorted(told), strict=True):
+        assert words in problem
+    if told:
+        with pytest.raises(BadSettings) as error:
+            plan(preset, data, str(tmp_path / "store"), **asked)
+        assert sorted(map(str, error.value.problems)) == sorted(problems)
+    else:
+        plan(preset, data, str(tmp_path / "store"), **asked)
+
+
+def test_an_encoder_that_cannot_be_asked_for_is_a_note_beside_what_is_wrong(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(name: str) -> str:
+        raise PassingFault(f"encoder {name}: the Hub does not answer")
+
+    monkeypatch.setattr(hub, "current_commit", silent)
+    told = (str(home / "tiny.yaml"), str(home / "data"))
+    report = check_run(*told, encoder="some/model")
+    assert (report.problems, report.notes[0]) == ([], "not looked at: encoder some/model: the Hub does not answer")
+    with pytest.raises(PassingFault):
+        plan(*told, str(tmp_path), encoder="some/model")
+    with pytest.raises(BadSettings, match="iterations"):  # what is wrong is said first, whatever does not answer
+        plan(*told, str(tmp_path), encoder="some/model", iterations=-1)

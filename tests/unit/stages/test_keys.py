@@ -239,7 +239,7 @@ def test_a_changed_setting_reaches_who_reads_it(
     shared: Setup, before: dict[str, str], key: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if key == "use.pseudo":
-        monkeypatch.setattr(PLANNING, "_check_ranges", lambda *_: None)  # rounds without labels; `plan` refuses them
+        monkeypatch.setattr("tofner.check.asked._ranges", lambda *_: [])  # rounds without labels; `plan` refuses them
     # The report's settings name roles, switches and overrides.
     assert changed(before, shared.keys(f"{key}={value}")) == SETTINGS[key][1] | {"report", "publish"}
 
@@ -299,7 +299,7 @@ CODE = {
     "stages/pages/render.py": {"report", "publish"},
     "training/mlm.py": {"mlm"},
     "training/fit.py": {"mlm", "mrc", "loop_mrc", "ner", "pseudo_ner", "loop_ner"},
-    "training/hub.py": set(),
+    "model/hub.py": set(),
     "words/windows.py": EVERYTHING - {"prepare", "gold", "report", "publish"},
     "corpora/squad.py": {"prepare", "gold"},
     "onnx/quantise.py": {"export"},

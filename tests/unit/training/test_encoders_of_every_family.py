@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.tiny_encoder import make_encoder, sentences
 from tofner.corpora.examples import MrcExample
 from tofner.errors import BadData, BadModel
+from tofner.model.encoder import check_checkpoint
 from tofner.settings import Mlm, Mrc
 from tofner.training import checkpoint
 from tofner.training.batches import cap, pad
@@ -208,8 +209,8 @@ def test_pickled_or_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
     folder = make_encoder(tmp_path / "e")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(BadModel, match=r"no \*\.safetensors"):
-        checkpoint.check(folder)
+        check_checkpoint(str(folder))
     (folder / "config.json").write_text('{"model_type": "gpt2"}')
     (folder / "model.safetensors").write_bytes(b"")
     with pytest.raises(BadModel, match="gpt2"):
-        checkpoint.check(folder)
+        check_checkpoint(str(folder))

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.tiny_encoder import make_encoder
 from tofner.errors import BadModel
+from tofner.model.encoder import check_checkpoint
 from tofner.training import checkpoint
 
 
@@ -32,7 +33,7 @@ def test_a_pickle_beside_other_safetensors_is_not_opened(tmp_path: Path) -> None
     weights.unlink()
     with (folder / "pytorch_model.bin").open("wb") as file:
         pickle.dump(Bomb(tmp_path / "opened"), file)
-    checkpoint.check(folder)
+    check_checkpoint(str(folder))
     for load in (checkpoint.load_encoder, checkpoint.load_masked_lm):
         with pytest.raises((OSError, BadModel)):
             load(folder)
@@ -43,7 +44,7 @@ def test_a_hub_out_of_reach_is_a_passing_fault(tmp_path: Path) -> None:
     """In a process of its own, since the client reads its settings once."""
     code = (
         "from tofner.errors import PassingFault\n"
-        "from tofner.training import hub\n"
+        "from tofner.model import hub\n"
         "for ask in (hub.current_commit, hub.fetch):\n"
         "    try:\n"
         "        ask('owner/model')\n"

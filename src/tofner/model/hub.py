@@ -14,10 +14,16 @@ def current_commit(name: str) -> str:
 
     Raises:
         BadSettings: the Hub has no such model or revision, or it is closed to this user.
-        PassingFault: the Hub cannot be reached.
+        PassingFault: the Hub cannot be reached, or its client is not installed.
     """
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+    try:
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+    except ModuleNotFoundError as error:
+        raise PassingFault(
+            f"encoder {name}: the Hub cannot be asked without huggingface_hub; install tofner[train], "
+            "or give a local folder or s3:// prefix"
+        ) from error
 
     repo, _, revision = name.partition("@")
     try:
