@@ -36,7 +36,7 @@ KILLS := tests/e2e/test_container_kills.py
 DOCKER_ANSWERS = @docker version > /dev/null || { echo "no Docker daemon: start one, or set DOCKER_HOST to its address"; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help kubeflow run test e2e fuzz containers kills ci lint types scan compile golden mutants compare bench-tag images clean
+.PHONY: help kubeflow run test e2e fuzz containers kills ci lint types scan audit compile golden mutants compare bench-tag images clean
 
 help: ## list the targets, and the variables that they heed
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1	/' | expand -t 12
@@ -83,6 +83,11 @@ scan: $(VENV)/dev.stamp ## checkov over Dockerfiles and what kustomize makes of 
 	$(VENV)-scan/bin/checkov --config-file .checkov.yaml --directory build/scan --framework kubernetes dockerfile \
 	--skip-download --quiet --compact $(ARGS)
 
+audit: | $(BIN)/python ## pip-audit: known vulnerabilities of every pinned library; in an environment of its own, asks PyPI
+	test -x $(VENV)-audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)-audit && \
+	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1; }
+	$(VENV)-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --progress-spinner off $(ARGS)
+
 compile: $(VENV)/dev.stamp ## the graph as build/tof.yaml; REVISION and REGISTRY name the images
 	$(BIN)/tofner compile --out build --revision "$(REVISION)" --registry "$(REGISTRY)" $(ARGS)
 
@@ -115,7 +120,7 @@ images: ## container images from docker/*.Dockerfile, tagged with REVISION, and 
 	docker cp "$$made:/usr/share/tofner/sbom.cdx.json" "build/$$name.cdx.json"; docker rm "$$made" > /dev/null; done
 
 clean: ## remove environments, caches, work folders and builds
-	rm -rf $(VENV) $(VENV)-scan .tofner build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) $(VENV)-scan $(VENV)-audit .tofner build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -12,7 +12,7 @@ import pytest
 from kfp import compiler, dsl
 
 from tests.kfp_backend import CACHED, COMPLETE, Backend, Outcome
-from tests.tiny_encoder import make_data, make_preset
+from tests.tiny_encoder import make_data, make_preset, make_shell
 from tofner import records, storage
 from tofner_kubeflow.pipelines.cluster import Cluster
 from tofner_kubeflow.pipelines.compile import compile_tof
@@ -40,9 +40,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("rules")
     make_data(root / "data")
-    (root / "encoder").mkdir()
-    (root / "encoder" / "config.json").write_text("{}")
-    make_preset(root / "preset.yaml", root / "encoder")
+    make_preset(root / "preset.yaml", make_shell(root / "encoder"))
     return root
 
 

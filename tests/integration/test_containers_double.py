@@ -18,7 +18,7 @@ import pytest
 from docker.client import DockerClient
 
 from tests.docker_daemon import DockerDaemon
-from tests.tiny_encoder import make_data, make_preset
+from tests.tiny_encoder import make_data, make_preset, make_shell
 from tests.tiny_tagger import publish_tiny
 from tofner import storage
 from tofner.cli import main
@@ -74,9 +74,7 @@ def run(daemon: DockerDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     paths = [str(DOUBLE), str(ROOT / "src"), str(ROOT)]
     daemon.environment = {"TOFNER_TEST_JOURNAL": str(journal), "PYTHONPATH": os.pathsep.join(paths)}
     monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:1")
-    encoder = tmp_path / "encoder"
-    encoder.mkdir()
-    (encoder / "config.json").write_text("{}")
+    encoder = make_shell(tmp_path / "encoder")
     told = {"preset": str(make_preset(tmp_path / "preset.yaml", encoder)), "data": str(make_data(tmp_path / "data"))}
     told |= {"store": str(tmp_path / "store"), "encoder": str(encoder)}
     work = tmp_path / "work"
@@ -310,9 +308,7 @@ def test_the_tagger_tags_in_its_own(
 
 
 def test_folders_go_to_the_store_and_a_preset_to_the_shared_folder(prefix: str, tmp_path: Path) -> None:
-    encoder = tmp_path / "encoder"
-    encoder.mkdir()
-    (encoder / "config.json").write_text("{}")
+    encoder = make_shell(tmp_path / "encoder")
     (encoder / "config.json").chmod(0o600)
     preset = make_preset(tmp_path / "mine.yaml", encoder)
     preset.chmod(0o600)

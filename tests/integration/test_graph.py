@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.tiny_encoder import make_data, make_preset
+from tests.tiny_encoder import make_data, make_preset, make_shell
 from tofner.errors import BadInput, PassingFault
 from tofner_kubeflow.pipelines.cluster import laptop
 from tofner_kubeflow.pipelines.compile import compile_tof
@@ -44,9 +44,7 @@ def run(compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("TOFNER_TEST_JOURNAL", str(journal))
     paths = [str(DOUBLE), str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-    encoder = tmp_path / "lib" / "python3.11" / 'it\'s "quoted" $HOME ü'
-    encoder.mkdir(parents=True)
-    (encoder / "config.json").write_text("{}")
+    encoder = make_shell(tmp_path / "lib" / "python3.11" / 'it\'s "quoted" $HOME ü')
     own = {"preset": str(make_preset(tmp_path / "preset.yaml", encoder)), "data": str(make_data(tmp_path / "data"))}
 
     def once(iterations: int = 1, fail: str = "", **arguments: Any) -> list[str]:

@@ -121,6 +121,13 @@ def test_lint_reads_the_dockerfiles(tmp_path: Path) -> None:
     assert any("hadolint docker/*.Dockerfile" in line for line in planned("lint", f"VENV={tmp_path}/venv"))
 
 
+def test_audit_asks_about_every_pin_and_takes_no_silence_for_an_answer(tmp_path: Path) -> None:
+    text = "\n".join(planned("audit", f"VENV={tmp_path}/venv"))
+    assert "--requirement constraints.txt --no-deps --disable-pip --strict" in text
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==\S+", pin) for pin in pins if pin and not pin.startswith("#"))
+
+
 def test_scan_looks_at_every_folder_and_says_why_it_leaves_rules_out(tmp_path: Path) -> None:
     text = "\n".join(planned("scan", f"VENV={tmp_path}/venv"))
     (named,) = re.findall(r"(?m)^for folder in (.+?); do", text)

@@ -36,8 +36,8 @@ def workflow(request: pytest.FixtureRequest) -> Path:
     return path
 
 
-def test_there_are_the_four() -> None:
-    assert [path.stem for path in WORKFLOWS] == ["images", "kubeflow", "retrain", "tests"]
+def test_there_are_the_five() -> None:
+    assert [path.stem for path in WORKFLOWS] == ["audit", "images", "kubeflow", "retrain", "tests"]
 
 
 def test_scripts_are_bash(workflow: Path) -> None:
