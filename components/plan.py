@@ -26,7 +26,7 @@ def plan(
 
     Args:
         preset: `sample`, `es`, `nl`, `de`, `cbs`, `twitter`, `wnut16`, or a YAML file.
-        data: data root, local or `s3://`.
+        data: data root, local or `s3://`; empty for preset `sample`, whose corpora are generated.
         store: where results go, `s3://bucket/prefix`.
         encoder: Hub id, folder or `s3://` prefix; empty for the preset's.
         iterations: rounds of continual learning, T in Algorithm 1.

@@ -115,6 +115,8 @@ class Cluster(Strict):
 
     revision: str = Field(description="tag of the images, or a digest (sha256:…); never a moving tag")
     registry: str = Field(default="", description="where the images are; empty for the cluster's own")
+    store: str = Field(default="s3://tofner", description="default of the run parameter `store`: where runs keep "
+                       "everything")  # fmt: skip
     max_iterations: int = Field(default=2, ge=0, description="rounds that the graph holds. Paper: 1 is best")
     encoder: Encoder = Encoder()
     light: Light = Light()

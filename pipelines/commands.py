@@ -63,6 +63,7 @@ def run(
     Example: tofner run --preset wnut16 --data DATA --encoder ./encoder --set stages.ner.epochs=1
     """
     from tofner.presets.load import load_preset
+    from tofner.sample.place import data_or_sample
     from tofner.stages import plan
     from tofner_kubeflow.pipelines import workbench
     from tofner_kubeflow.pipelines.cluster import laptop
@@ -86,7 +87,7 @@ def run(
         kept = around.enter_context(workbench.object_store(store, work))
         arguments: dict[str, Any] = {
             "preset": preset,
-            "data": workbench.data_root(preset, data, kept, work),
+            "data": data_or_sample(preset, data, kept),
             "store": kept,
             "encoder": storage.absolute(encoder) if Path(encoder).expanduser().is_dir() and encoder else encoder,
             "iterations": iterations,

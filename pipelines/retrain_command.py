@@ -144,6 +144,7 @@ def _here(work: Path, param: list[str]) -> Iterator[dict[str, Any]]:
     """Values of the graph's parameters for a run on this machine, its object store up."""
     import tempfile
 
+    from tofner.sample.place import data_or_sample
     from tofner_kubeflow.pipelines import workbench
     from tofner_kubeflow.pipelines.cluster import laptop
     from tofner_kubeflow.pipelines.compile import compile_tof
@@ -156,7 +157,7 @@ def _here(work: Path, param: list[str]) -> Iterator[dict[str, Any]]:
         values = arguments(read_package(compile_tof(Path(scratch) / "tof.yaml", laptop(most))), param)
     work = work.expanduser().resolve()
     with workbench.object_store(str(given.get("store", "")), work) as kept:
-        data = workbench.data_root(values["preset"], values["data"], kept, work)
+        data = data_or_sample(values["preset"], values["data"], kept)
         yield values | {"store": kept, "data": data}
 
 

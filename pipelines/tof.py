@@ -53,7 +53,7 @@ def make(cluster: Cluster) -> Any:
     def tof(
         preset: str = "sample",
         data: str = "",
-        store: str = "s3://tofner",
+        store: str = cluster.store,
         encoder: str = "",
         iterations: int = min(1, most),
         mlm_stage: str = "preset",
@@ -68,7 +68,7 @@ def make(cluster: Cluster) -> Any:
 
         Args:
             preset: `sample`, `es`, `nl`, `de`, `cbs`, `twitter` or `wnut16`.
-            data: data root, `s3://bucket/prefix` with ner/, mrc/ and text/.
+            data: data root, `s3://bucket/prefix` with ner/, mrc/ and text/; `sample` needs none.
             store: where everything that the run makes goes, `s3://bucket/prefix`.
             encoder: Hub id or `s3://` prefix; empty for the preset's.
             iterations: rounds of continual learning, T in Algorithm 1.

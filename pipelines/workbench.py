@@ -16,7 +16,6 @@ from tofner.errors import BadSettings, Problem
 from tofner.settings import Settings
 
 BUCKET = "s3://tofner"
-SAMPLE = "sample"  # the preset whose data tofner generates itself
 TAGGED_SENTENCES = 200
 
 
@@ -41,32 +40,11 @@ def object_store(store: str, work: Path) -> Iterator[str]:
         yield BUCKET
 
 
-def data_root(preset: str, data: str, store: str, work: Path) -> str:
-    """Where a run reads its corpora. Without `data`, preset `sample` gets generated ones, put in the store.
-
-    Raises:
-        BadSettings: no data for a preset that needs them.
-    """
-    if data:
-        return storage.absolute(data)
-    if preset != SAMPLE:
-        raise BadSettings(Problem("--data", "nothing", "a data root", f"only preset {SAMPLE} brings its own data"))
-    from tofner.sample.generate import write_sample
-
-    folder = work / "sample"
-    if folder.exists():
-        shutil.rmtree(folder)
-    write_sample(folder)
-    return in_store(str(folder), "data", store)
-
-
 def in_store(folder: str, kind: str, store: str) -> str:
     """The address of a folder's copy in the store, named by its content; what lies in a bucket is not copied."""
     if storage.is_s3(folder):
         return folder
-    uri = storage.join(store, kind, f"{Path(folder).name}-{storage.digest(folder)[:12]}")
-    storage.store_folder(Path(folder), uri)
-    return uri
+    return storage.store_by_content(Path(folder), storage.join(store, kind))
 
 
 def seen_by_all(arguments: Mapping[str, Any], settings: Settings, shared: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tofner import records, storage
-from tofner_kubeflow.pipelines import workbench
+from tofner.sample.place import data_or_sample
 
 SMALL = [
     "stages.mlm.maskings=1", "stages.mlm.epochs=1", "stages.mlm.max_train_examples=40",
@@ -108,7 +108,7 @@ def kubeflow(tmp_path_factory: pytest.TempPathFactory) -> Kubeflow:
     ]
     profile = ["--profile", os.environ.get("TOFNER_TEST_PROFILE") or "cpu"]
     assert tofner("compile", "--out", str(folder), *profile, *images).code == 0
-    data = workbench.data_root("sample", "", store, folder)
+    data = data_or_sample("sample", "", store)
     namespace = os.environ.get("TOFNER_TEST_NAMESPACE", "")
     return Kubeflow(os.environ["TOFNER_TEST_KFP"], store, data, folder, namespace)
 

@@ -16,6 +16,7 @@ from tofner.check.asked import check_asked, default_name
 from tofner.corpora import data_root
 from tofner.errors import BadData, BadInput, Problem
 from tofner.presets import load_preset, queries_of
+from tofner.sample.place import data_or_sample
 from tofner.settings import LoopMrc, Machine, Part, PseudoNer, Settings
 from tofner.stages import config as c
 from tofner.stages.machine import machine
@@ -73,6 +74,7 @@ def plan(
     """Check every parameter, find every file, and write down what each stage will be told.
 
     Args:
+        data: data root; empty for preset `sample`, whose corpora are then generated and put in the store.
         max_iterations: rounds that the compiled graph holds; None where nothing bounds them.
         gpus, threads: of a task that runs the encoder, on a cluster; 0 threads where tasks run on this machine.
 
@@ -88,6 +90,7 @@ def plan(
     trains = machine(settings.compute, gpus, threads)
     exports = machine(settings.compute.model_copy(update={"device": "cpu"}), 0, threads)  # its task has no GPU
     storage.check_writable(store)
+    data = data_or_sample(preset, data, store)
     present = _present(settings, data)
     files = _files(settings, data, present)
 

@@ -12,7 +12,15 @@ land; readers find it by its sha256. So give folders with different contents dif
 """
 
 from tofner.storage.faults import NoSuchObject
-from tofner.storage.folders import check_writable, digest, fetch_folder, folder_index, remove_folder, store_folder
+from tofner.storage.folders import (
+    check_writable,
+    digest,
+    fetch_folder,
+    folder_index,
+    remove_folder,
+    store_by_content,
+    store_folder,
+)
 from tofner.storage.index import INDEX, FileEntry, FolderIndex, file_sha256
 from tofner.storage.local import local_faults
 from tofner.storage.objects import (
@@ -63,6 +71,7 @@ __all__ = [
     "read_bytes",
     "read_pointer",
     "remove_folder",
+    "store_by_content",
     "store_folder",
     "write_bytes",
 ]

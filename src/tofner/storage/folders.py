@@ -59,6 +59,16 @@ def store_folder(local: Path, uri: str, progress: Progress | None = None) -> Fol
     return index
 
 
+def store_by_content(local: Path, prefix: str) -> str:
+    """Store a folder below `prefix`, named by itself and what it holds; returns its address. Raises as `store_folder`.
+
+    Equal folders have one address, so whoever stores it again finds it there.
+    """
+    uri = join(prefix, f"{local.name}-{digest(str(local))[:12]}")
+    store_folder(local, uri)
+    return uri
+
+
 def _states(local: Path) -> dict[str, tuple[int, int]]:
     """Size and time of change of every file."""
     states = {path: (local / path).stat() for path in local_files(local)}
