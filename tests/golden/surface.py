@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 import typer
 from kfp.dsl.base_component import BaseComponent
 
+import tofner
 from tests.tiny_tagger import publish_tiny
 from tofner import cli, errors, stages, storage, tagging
 from tofner.tagging import serve, tag_job
@@ -48,7 +49,7 @@ def surface() -> dict[str, Any]:
         },
         "files of a tagging job": written(),
         "service": service(),
-        "packages": {part.__name__: offered(part) for part in (tagging, stages, storage)},
+        "packages": {part.__name__: offered(part) for part in (tofner, tagging, stages, storage)},
         "exit codes": exit_codes(),
     }
 

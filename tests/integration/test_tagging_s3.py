@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import tofner
 from tests.tiny_tagger import publish_tiny
 from tofner import storage
 from tofner.errors import BadInput
@@ -32,6 +33,7 @@ def test_model_is_fetched_once_and_only_what_is_needed(model: str, tmp_path: Pat
     assert cached == ["labels.json", "model.onnx", "tagger.json", "tokenizer.json"]
     assert Tagger.load(model).model.folder == first.model.folder
     assert first.tag(["New York"]) == Tagger.load(tmp_path / "m").tag(["New York"])
+    assert tofner.load(model)("New York").entities == first.tag(["New York"])[0]
 
 
 def test_job_from_bucket_to_bucket(model: str, prefix: str, tmp_path: Path) -> None:

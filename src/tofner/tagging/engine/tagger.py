@@ -7,11 +7,12 @@ together, in their order; it does not depend on threads, on timing or on an earl
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from tofner.errors import BadModel, Problem
 from tofner.model.layout import TAGGER, TOKENIZER, Precision
 from tofner.model.published import Model, load_model
 from tofner.tagging.engine.batches import plan_batches
+from tofner.tagging.engine.result import Result
 from tofner.tagging.engine.runner import Runner, quiet_tokenizers
 from tofner.tagging.engine.texts import Entity, Source, Words, to_entities, to_words
 from tofner.tagging.engine.threads import usable_cores
@@ -28,6 +30,7 @@ from tofner.words.scores import best_tags, label_names
 
 BATCH_PIECES = 512  # of one run of the network; more no longer helps, and leaves the cache
 BUFFER_PIECES = 32_768  # windows of so many pieces are sorted together, while those before them are computed
+STREAM_WORDS = 2_048  # of a stream that are read ahead of what is asked for, twice: one group waits for the next
 
 
 @dataclass(slots=True, eq=False)
@@ -80,8 +83,8 @@ class Tagger:
     """A loaded model.
 
     >>> tagger = Tagger.load("s3://models/es")          # doctest: +SKIP
-    >>> tagger.tag(["Merkel met Obama."])               # doctest: +SKIP
-    [[Entity(start=0, end=6, label='PER', score=0.9981, text='Merkel'), ...]]
+    >>> tagger("Merkel met Obama.").entities            # doctest: +SKIP
+    [Entity(start=0, end=6, label='PER', score=0.9981, text='Merkel'), ...]
     """
 
     def __init__(self, model: Model, threads: int | None = None) -> None:
@@ -122,25 +125,60 @@ class Tagger:
     def labels(self) -> tuple[str, ...]:
         return self.model.labels
 
+    @overload
+    def __call__(self, texts: str) -> Result: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, texts: Iterator[str]) -> Iterator[Result]: ...
+    @overload
+    def __call__(self, texts: Sequence[str]) -> list[Result]: ...
+    def __call__(self, texts: Any) -> Any:
+        """Tag one text, a list of texts, or a stream of them.
+
+        An iterator gives an iterator, which reads a few thousand words ahead: a stream may be longer than memory.
+        Nothing is cut off in any form: a long text is read in overlapping windows.
+
+        Raises:
+            TypeError: anything but text; words that are cut already go to `tag`.
+        """
+        if isinstance(texts, str):
+            return next(self._stream(iter([texts])))
+        _check_texts(texts, "a text, a list of texts or an iterator of texts")
+        found = self._stream(iter(texts))
+        return list(found) if hasattr(texts, "__len__") else found
+
+    def _stream(self, texts: Iterator[str]) -> Iterator[Result]:
+        types = self.model.types
+        for group in self.tag_groups(self._groups(_only_texts(texts), STREAM_WORDS)):
+            for words, entities in zip(group.inputs, group.entities(), strict=True):
+                yield Result(words.text or "", entities, types)
+
     def tag(self, sources: Iterable[Source]) -> list[list[Entity]]:
         """The entities of each text (character offsets) or token list (token offsets), in order.
 
         Nothing is cut off: a long text is read in overlapping windows.
+
+        Raises:
+            TypeError: one text, or something that is no text.
         """
+        if isinstance(sources, str):
+            raise TypeError("found one str, expected a list of texts; call the tagger, tagger(text), or tag([text])")
+        _check_texts(sources, "a list of texts, or of lists of words")
         return [row for group in self.tag_groups(self._groups(sources)) for row in group.entities()]
 
     def words(self, source: Source) -> Words:
         """A text cut into words as the model's training text was; tokens as they are."""
         return to_words(source, self.model.segmentation)
 
-    def _groups(self, sources: Iterable[Source]) -> Iterator[list[Words]]:
+    def _groups(self, sources: Iterable[Source], most: int = BUFFER_PIECES // 2) -> Iterator[list[Words]]:
+        """Sources in groups of about `most` words; a text without words counts too, or a stream of them had no end."""
         group: list[Words] = []
         size = 0
-        for source in sources:
+        for number, source in enumerate(sources):
+            _check_source(number, source)
             words = self.words(source)
             group.append(words)
-            size += len(words.words)
-            if size >= BUFFER_PIECES // 2:
+            size += max(1, len(words.words))
+            if size >= most:
                 yield group
                 group, size = [], 0
         if group:
@@ -249,6 +287,46 @@ class Tagger:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _check_texts(value: object, expected: str) -> None:
+    """Raises TypeError: nothing to iterate over, or what gives something else than texts."""
+    if isinstance(value, Mapping | Set | bytes | bytearray | memoryview) or not isinstance(value, Iterable):
+        raise TypeError(f"found {_kind(value)}, expected {expected}{_instead(value)}")
+
+
+def _check_source(number: int, source: object) -> None:
+    """Raises TypeError, or ValueError of text that is no Unicode; the message has the place in the list, from 0."""
+    words = [source] if isinstance(source, str) else source
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+        found = _kind(source) if not isinstance(source, list | tuple) else "a list that holds other things than words"
+        raise TypeError(f"text {number} (from 0): found {found}, expected a str or a list of words{_instead(source)}")
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            found = f"half a surrogate pair at character {error.start}"
+            raise ValueError(f"text {number} (from 0): found {found}, expected characters") from None
+
+
+def _only_texts(texts: Iterator[str]) -> Iterator[str]:
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            words = "; words that are cut already go to tag([words])" if isinstance(text, list | tuple) else ""
+            found = f"found {_kind(text)}, expected a str"
+            raise TypeError(f"text {number} (from 0): {found}{words or _instead(text)}")
+        yield text
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__
+
+
+def _instead(value: object) -> str:
+    """What to do with a value that is often meant to hold a text."""
+    if isinstance(value, bytes | bytearray):
+        return "; decode it first: value.decode()"
+    return "; give its text: record['text']" if isinstance(value, Mapping) else ""
 
 
 @dataclass(slots=True, eq=False)

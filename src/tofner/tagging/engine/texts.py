@@ -24,6 +24,11 @@ class Entity:
     score: float
     text: str
 
+    @property
+    def type(self) -> str:
+        """The label, by the name that it has elsewhere in this project."""
+        return self.label
+
     def as_record(self, of_tokens: bool = False) -> dict[str, Any]:
         """As it is written in JSONL: keys `start` and `end`, or `start_token` and `end_token`."""
         first, last = ("start_token", "end_token") if of_tokens else ("start", "end")

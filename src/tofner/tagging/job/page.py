@@ -4,10 +4,11 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tofner.tagging.engine.result import HUES
+
 if TYPE_CHECKING:
     from tofner.tagging.job.stats import Counts
 
-_HUES = (210, 140, 30, 280, 340, 180, 60, 250, 100, 0)
 _STYLE = """
 body { font: 16px/1.7 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
 table { border-collapse: collapse; margin: 1rem 0 2rem; } td, th { padding: .2rem .8rem; text-align: left; }
@@ -20,7 +21,7 @@ mark { padding: .1rem .25rem; border-radius: .25rem; } mark small
 
 def sample_page(title: str, samples: Sequence[dict[str, Any]], total: "Counts") -> str:
     """The page; each sample is `{"text", "cut", "entities": [[start, end, label, score], ...]}`."""
-    colours = {label: _HUES[i % len(_HUES)] for i, label in enumerate(sorted(total.entities))}
+    colours = {label: HUES[i % len(HUES)] for i, label in enumerate(sorted(total.entities))}
     rules = "".join(
         f".t{i} {{ background: hsl({hue} 80% 85%); }} "
         f"@media (prefers-color-scheme: dark) {{ .t{i} {{ background: hsl({hue} 45% 28%); }} }}\n"
