@@ -39,6 +39,9 @@ def start(executor: str) -> None:
 
     A task that is told to end (a deleted pod, a stopped run) writes down that it was, and removes its scratch.
     """
+    from tofner.logs import follow
+
+    follow()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TRY_AGAIN))
     os.environ[IN_A_TASK] = "true"
     name = sys.argv[sys.argv.index("--function_to_execute") + 1]

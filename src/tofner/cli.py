@@ -5,6 +5,7 @@ Kubeflow. Every command imports what it needs when it is called: `tofner tag` st
 """
 
 import getpass
+import io
 import json
 import os
 import signal
@@ -13,11 +14,11 @@ import time
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from tofner.errors import BadInput, PassingFault, Problem, TofnerError
+from tofner.errors import BadInput, BadSettings, PassingFault, Problem, TofnerError
 
 # Extra of pyproject.toml by what an `import` names.
 EXTRA_OF = {
@@ -47,7 +48,6 @@ app = typer.Typer(
     "Wherever a path is asked for, an s3:// address is taken too (S3_ENDPOINT_URL names another server than AWS).",
     epilog=EPILOG,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -63,11 +63,53 @@ class Format(StrEnum):
     parquet = "parquet"
 
 
+class LogFormat(StrEnum):
+    """How stderr is written."""
+
+    text = "text"
+    json = "json"
+
+
 class Precision(StrEnum):
     """Which graph of a published model `tag` runs."""
 
     fp32 = "fp32"
     int8 = "int8"
+
+
+def _log_format(format_: LogFormat) -> LogFormat:
+    """From here on, stderr in this format; in processes that are started from here too."""
+    from tofner import logs
+
+    os.environ[logs.FORMAT] = format_.value
+    logs.use(format_.value)
+    return format_
+
+
+Logs = Annotated[
+    LogFormat,
+    typer.Option(
+        "--log-format",
+        envvar="TOFNER_LOG_FORMAT",
+        callback=_log_format,
+        help="stderr as text, or a JSON object a line.",
+    ),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tofner {metadata.version('tofner')}")
+        raise typer.Exit
+
+
+@app.callback()
+def tofner(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -117,9 +159,21 @@ def evaluate(
 
 @app.command()
 def tag(
-    model: Annotated[str, typer.Option(help="Published model: a version folder, or the model's root for its latest.")],
-    input_: Annotated[str, typer.Option("--input", help="File, folder, glob or s3:// prefix; .gz and .zst too.")],
-    output: Annotated[str, typer.Option(help="Folder or prefix for files named as the input's; or a file.")],
+    model_: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="Instead of --model.", show_default=False)
+    ] = None,
+    text: Annotated[
+        str | None, typer.Argument(metavar="TEXT", help="A text to tag; - for lines from stdin.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Published model: a version folder, or the model's root for its latest.")
+    ] = None,
+    input_: Annotated[
+        str | None, typer.Option("--input", help="File, folder, glob or s3:// prefix; .gz and .zst too.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(help="Folder or prefix for files named as the input's; or a file.")
+    ] = None,
     format_: Annotated[
         Format, typer.Option("--format", help="What the input holds; auto goes by suffixes.")
     ] = Format.auto,
@@ -128,8 +182,12 @@ def tag(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU cores; else as many as the pod may use.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that share this worker's shards and threads.")] = 1,
     max_bad: Annotated[str, typer.Option(help="Bad records that may be: a number, or a share such as 1%.")] = "1%",
+    shard_size: Annotated[str, typer.Option(help="About how much of a plain file is one shard: 8M, 512K.")] = "32M",
     cache: Annotated[str | None, typer.Option(help="Folder for fetched models.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With TEXT or --dry-run: JSON on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+    log_format: Logs = LogFormat.text,
 ) -> None:
     """Find entities with a published ONNX model. Shards that are done are not done again.
 
@@ -138,9 +196,28 @@ def tag(
     (exclusive) for tokens. Plain text: one text a line in, JSONL out. Bad records go to a dead-letter file with their
     line numbers.
 
+    With MODEL and TEXT the text is printed with its entities; with MODEL and - each line of stdin (a text, or a record
+    with --format jsonl) becomes a line of JSON on stdout.
+
     Example: tofner tag --model s3://tofner/models/tofner-sample --input posts.jsonl.gz --output tagged/
     """
+    if model and text is None:
+        model_, text = None, model_  # --model MODEL TEXT
+    if model and model_:
+        raise BadSettings(Problem("tofner tag", "a MODEL and --model", "one of them"))
+    model = model or model_
+    if text is not None and (input_ or output or dry_run):
+        raise BadSettings(Problem("tofner tag", "a TEXT beside --input, --output or --dry-run", "one or the other"))
+    if model and text is not None:
+        _tag_quickly(model, text, format_, precision, threads, max_bad, cache, as_json)
+        return
+    if model is None or input_ is None or output is None:
+        given = {"--model": model, "--input": input_, "--output": output}
+        absent = ", ".join(name for name, value in given.items() if value is None)
+        fix = "or a MODEL and a TEXT: tofner tag MODEL 'Angela Merkel met Obama.'"
+        raise BadSettings(Problem("tofner tag", f"no {absent}", "--model, --input and --output", fix))
     from tofner.tagging import JobSettings, tag_job
+    from tofner.tagging.job.shards import parse_size
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end_for_now)
@@ -151,9 +228,15 @@ def tag(
         threads=threads,
         processes=processes,
         max_bad=max_bad,
+        shard_bytes=parse_size(shard_size),
         quiet=quiet,
         cache=cache,
     )
+    if dry_run:
+        from tofner.tagging.job.dry import dry_run as plan_only
+
+        _told(plan_only(model, input_, output, settings), as_json)
+        return
     report = tag_job(model, input_, output, settings)
     typer.echo(f"{report.shards_done} of {report.shards} shards done in {report.seconds:.1f} s: {report.output}")
     for name, uri in (
@@ -163,6 +246,71 @@ def tag(
     ):
         if uri:
             typer.echo(f"{name}: {uri}")
+
+
+def _tag_quickly(
+    model: str,
+    text: str,
+    format_: Format,
+    precision: Precision,
+    threads: int | None,
+    max_bad: str,
+    cache: str | None,
+    as_json: bool,
+) -> None:
+    """One text, or stdin, without a job."""
+    if format_ not in (Format.auto, Format.text, *([Format.jsonl] if text == "-" else [])):
+        raise BadSettings(Problem("--format", format_.value, "text, or jsonl for stdin", "tag a file with --input"))
+    from tofner.tagging import Tagger, quick
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    with Tagger.load(model, precision.value, threads, cache) as tagger:
+        if text != "-":
+            typer.echo(quick.tag_text(tagger, text, as_json, quick.wants_colours(sys.stdout)), color=True)
+            return
+        try:
+            source = io.FileIO(0, closefd=False)
+            quick.tag_lines(tagger, source, sys.stdout.buffer, max_bad, format_ is Format.jsonl)
+        except BrokenPipeError:  # whoever read the output has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + signal.SIGPIPE)
+
+
+def _told(what: Any, as_json: bool) -> None:
+    """On stdout: `lines` for people, or `to_json`."""
+    typer.echo(json.dumps(what.to_json(), indent=1, ensure_ascii=False) if as_json else "\n".join(what.lines()))
+
+
+@app.command()
+def status(
+    output: Annotated[str, typer.Argument(help="The --output of a tofner tag: folder, file or s3:// prefix.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """How far a tagging job is: shards, records, records a second, bad records; while it runs and afterwards."""
+    from tofner.tagging.job.status import job_status
+
+    _told(job_status(output), as_json)
+
+
+@app.command()
+def presets() -> None:
+    """The presets that come with tofner, one a line: name, what it is, encoder, roles with their sets."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tofner.presets.load import load_preset, preset_names
+
+    table = Table.grid(padding=(0, 2))
+    for name in preset_names():
+        one = load_preset(name)
+        roles: dict[str, list[str]] = {}
+        for role, _, set_, _ in one.parts():
+            sets = roles.setdefault(role.partition(".")[0], [])
+            sets += [set_.partition("/")[0]] if set_.partition("/")[0] not in sets else []
+        told = "; ".join(f"{role} {', '.join(sets)}" for role, sets in roles.items())
+        table.add_row(name, one.description, one.encoder, told)
+    Console(width=None if sys.stdout.isatty() else 1000).print(table, highlight=False)
 
 
 @app.command()
@@ -175,8 +323,13 @@ def serve(
     timeout_s: Annotated[float, typer.Option(min=0.001, help="From a request to its answer, in seconds.")] = 30.0,
     wait_s: Annotated[float, typer.Option(min=0, help="Longest wait for others; past it, 503 at once.")] = 5.0,
     drain_s: Annotated[float, typer.Option(min=0, help="Between SIGTERM, when /ready says no, and the end.")] = 0.0,
+    log_format: Logs = LogFormat.text,
 ) -> None:
-    """Tag over HTTP with the engine of `tag`: JSON in and out, health, readiness and metrics (docs/tagging.md)."""
+    """Tag over HTTP with the engine of `tag`: JSON in and out, health, readiness and metrics (docs/tagging.md).
+
+    Says its address when it is ready. Ends with 0 after SIGTERM or Ctrl-C, with 75 where another process has the port
+    or a signal comes before it is ready, with 2 where model or address cannot be used.
+    """
     from tofner.tagging import Tagger
     from tofner.tagging import serve as service
 
@@ -326,6 +479,12 @@ def _end_for_now(number: int, *_: object) -> None:
     SIGTERM."""
     name = signal.Signals(number).name
     typer.echo(f"tofner: stopped by {name}; what is done is kept, and the same command goes on from there", err=True)
+    sys.exit(PassingFault.exit_code if number == signal.SIGTERM else 128 + number)
+
+
+def _end(number: int, *_: object) -> None:
+    """The same of what keeps nothing."""
+    typer.echo(f"tofner: stopped by {signal.Signals(number).name}", err=True)
     sys.exit(PassingFault.exit_code if number == signal.SIGTERM else 128 + number)
 
 

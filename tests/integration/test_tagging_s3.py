@@ -10,6 +10,7 @@ from tests.tiny_tagger import publish_tiny
 from tofner import storage
 from tofner.errors import BadInput
 from tofner.tagging import Tagger, tag_job
+from tofner.tagging.job.status import job_status
 
 pytestmark = pytest.mark.integration
 
@@ -48,6 +49,9 @@ def test_job_from_bucket_to_bucket(model: str, prefix: str, tmp_path: Path) -> N
     out = storage.join(prefix, "out")
     for i in (1, 0):
         report = tag_job(model, storage.join(prefix, "in"), out, worker=f"{i}/2", shard_bytes=4000, quiet=True)
+        told = job_status(out)
+        assert (told.finished, told.shards_done, told.shards) == (not i, report.shards_done, report.shards)
+    assert (told.records, told.entities) == (600, report.counts.entities)
     tag_job(str(tmp_path / "m"), str(local), str(tmp_path / "out"), shard_bytes=4000, quiet=True)
     found = listing(out)
     assert report.complete

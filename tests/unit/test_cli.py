@@ -48,6 +48,9 @@ def invoke(*arguments: str) -> Result:
         ("evaluate", "--gold --pred"),
         ("tag", "--model --input --output --format --precision --worker --threads"),
         ("store", "--work"),
+        ("tag", "--shard-size --dry-run --json --log-format"),
+        ("status", "--json"),
+        ("serve", "--log-format"),
     ],
 )
 def test_commands_and_options_keep_their_names(command: str, options: str) -> None:
@@ -121,6 +124,26 @@ def test_check_lists_every_problem_and_ends_with_2(tmp_path: Path) -> None:
     assert shown.exit_code == 2
     problems = json.loads(shown.stdout)["problems"]
     assert {"conll03-en/train", "wnut16/test"} <= {word for one in problems for word in one["found"].split()}
+
+
+def test_presets_are_told_a_line_each() -> None:
+    shown = invoke("presets")
+    rows = shown.stdout.splitlines()
+    assert [row.split()[0] for row in rows] == sorted(
+        path.stem for path in (ROOT / "src/tofner/presets").glob("*.yaml")
+    )
+    (row,) = [row for row in rows if row.startswith("wnut16 ")]
+    assert "CoNLL03 English to WNUT16" in row
+    assert "bert-base-cased" in row
+    assert "source_ner conll03-en; target_text wnut16; target_test wnut16; target_mrc tweetqa" in row
+
+
+def test_the_version_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cli, "add_commands", lambda app: None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"tofner {metadata.version('tofner')}\n"
 
 
 def test_compile_writes_the_graph(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import errno
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,15 @@ PAGE_KEYS = 1000  # the most S3 lists at once
 
 @dataclass(frozen=True)
 class FileInfo:
-    """A file as a listing shows it: `path` relative to the listed folder, `size` in bytes."""
+    """A file as a listing shows it: `path` relative to the listed folder, `size` in bytes.
+
+    `modified_s` is when it was written, in seconds since 1970; not compared, and 0 where no listing said it.
+    """
 
     path: str
     size: int
     etag: str
+    modified_s: float = field(default=0.0, compare=False)
 
 
 def exists(uri: str) -> bool:
@@ -248,7 +252,7 @@ def list_files(uri: str) -> list[FileInfo]:
             if path.is_file():
                 state = path.stat()
                 etag = f"{state.st_size:x}-{state.st_mtime_ns:x}"
-                found.append(FileInfo(path.relative_to(root).as_posix(), state.st_size, etag))
+                found.append(FileInfo(path.relative_to(root).as_posix(), state.st_size, etag, state.st_mtime))
     return sorted((f for f in found if f.path != INDEX), key=lambda f: f.path)
 
 
@@ -286,7 +290,8 @@ def _list_s3(uri: str) -> list[FileInfo]:
         for item in page.get("Contents", []):
             path = item["Key"][len(prefix) :]
             if path and not path.endswith("/") and path != INDEX:  # consoles make empty `folder/` objects
-                found.append(FileInfo(path, int(item["Size"]), str(item["ETag"])))
+                written = item["LastModified"].timestamp() if "LastModified" in item else 0.0
+                found.append(FileInfo(path, int(item["Size"]), str(item["ETag"]), written))
         if not page.get("IsTruncated"):
             return sorted(found, key=lambda f: f.path)
         request["ContinuationToken"] = page["NextContinuationToken"]

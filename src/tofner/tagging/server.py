@@ -13,6 +13,8 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tofner.logs import tell
+
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
@@ -89,6 +91,11 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        if self.started and not self.should_exit:
+            for one in sockets or ():
+                host, port = one.getsockname()[:2]
+                address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+                tell(f"ready: {self.service.tagger.model.uri} at {address}/tag", address=address)
 
     def _end(self) -> None:
         self.service.draining = True

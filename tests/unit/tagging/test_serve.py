@@ -372,7 +372,7 @@ def test_a_second_signal_tells_whoever_waits(tagger: Tagger) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_that_is_told_to_end_ends_with_0_and_says_nothing(
+def test_a_server_says_its_address_and_ends_with_0_when_it_is_told_to(
     number: signal.Signals, tmp_path: Path, free_port: int
 ) -> None:
     publish_tiny(tmp_path)
@@ -388,7 +388,8 @@ def test_a_server_that_is_told_to_end_ends_with_0_and_says_nothing(
             said, _ = server.communicate()
         finally:
             server.kill()
-    assert (server.returncode, said) == (0, b"")
+    address = f"http://127.0.0.1:{free_port}/tag"
+    assert (server.returncode, said.decode()) == (0, f"ready: {tmp_path} at {address}\n")
 
 
 @pytest.fixture

@@ -44,14 +44,16 @@ class Ledger:
         name = shard.output if self.parts == self.output else f"{shard.number:05d}"
         return storage.join(self.parts, name)
 
-    def begin(self, plan: dict[str, Any], inputs: Sequence[InputFile] = ()) -> None:
-        """Write the plan, or compare it with the one that is there.
+    def begin(self, plan: dict[str, Any], inputs: Sequence[InputFile] = (), dry: bool = False) -> None:
+        """Write the plan, or compare it with the one that is there; with `dry` nothing is written.
 
         Raises:
             BadInput: the output belongs to a job with other inputs, model or settings.
         """
         place = self.path("plan.json")
         found = storage.read_pointer(place)
+        if found is None and dry:
+            return
         if found is None:
             rows = [{"name": file.name, "size": file.size, "digest": file.etag} for file in inputs]
             storage.write_bytes(self.path("inputs.jsonl"), to_jsonl(rows))

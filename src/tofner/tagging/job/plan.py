@@ -55,8 +55,8 @@ class Job:
     compression: Compression | None  # of an output file; None: each output has that of its input
 
     @classmethod
-    def plan(cls, model: Model, input: str, output: str, settings: JobSettings) -> "Job":
-        """Find the inputs, cut them, and agree with the other workers on the plan.
+    def plan(cls, model: Model, input: str, output: str, settings: JobSettings, dry: bool = False) -> "Job":
+        """Find the inputs, cut them, and agree with the other workers on the plan; with `dry` it is not written.
 
         Raises:
             BadInput: no input, names that clash, or an output that belongs to another job.
@@ -91,7 +91,7 @@ class Job:
             "inputs": inputs_digest(files),
             "fingerprint": fingerprint(shards, how),
         }
-        ledger.begin(plan, files)
+        ledger.begin(plan, files, dry)
         formats = {shard.number: written[shard.file.uri] for shard in shards}
         return cls(shards, ledger, formats, compression if is_file else None)
 

@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable
 
+from tofner.logs import tell
+
 _TERMINAL_S = 0.5
 _LOG_S = 10.0
 
@@ -45,8 +47,10 @@ class Progress:
         )
 
     def _show(self, line: str) -> None:
-        text = f"\r\x1b[K{line}" if self.terminal else f"{line}\n"
-        print(text, end="", file=sys.stderr, flush=True)
+        if self.terminal:
+            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+        else:
+            tell(line, records=self.records, words=self.words, bytes=self.bytes, of_bytes=self.total)
 
     def end(self) -> None:
         if not self.quiet:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from tofner.errors import BadSettings, PassingFault, Problem
+from tofner.logs import follow
 from tofner.model.published import Model, load_model
 from tofner.tagging.engine.tagger import Answer, Prepared, Tagged, Tagger
 from tofner.tagging.engine.threads import usable_cores
@@ -174,7 +175,7 @@ def _in_processes(job: Job, model: Model, settings: JobSettings, worker: Worker)
     count = settings.processes
     threads = max(1, (settings.threads or usable_cores()) // count)
     context = multiprocessing.get_context("spawn")
-    with context.Pool(count, _leave_signals) as pool:
+    with context.Pool(count, _begin_process) as pool:
         own = replace(settings, threads=threads, processes=1)
         rows = [(job, model, replace(own, quiet=own.quiet or i > 0), worker.part(i, count)) for i in range(count)]
         seconds: dict[str, float] = {}
@@ -184,9 +185,10 @@ def _in_processes(job: Job, model: Model, settings: JobSettings, worker: Worker)
     return seconds
 
 
-def _leave_signals() -> None:
+def _begin_process() -> None:
     """A terminal sends Ctrl-C to every process; the one that waits for the others ends them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    follow()
 
 
 def _process(job: Job, model: Model, settings: JobSettings, worker: Worker) -> dict[str, float]:

@@ -21,6 +21,23 @@ from tofner.errors import BadSettings, Problem
 from tofner.tagging.formats.files import Format, InputFile, Shard
 
 SHARD_BYTES = 32 * 2**20
+_UNITS = {"": 0, "k": 10, "m": 20, "g": 30}
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size: a number, or one with K, M or G (of 1,024, also KiB, MB and so on).
+
+    >>> parse_size("8M"), parse_size("1.5 GiB"), parse_size("4096")
+    (8388608, 1610612736, 4096)
+
+    Raises:
+        BadSettings: none, or less than 1 byte.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([kmg])(?:i?b)?|b?)", text.strip().lower(), re.ASCII)
+    size = int(float(match[1]) * 2 ** _UNITS[match[2] or ""]) if match else 0
+    if size < 1:
+        raise BadSettings(Problem("--shard-size", repr(text), "a size such as 32M, 512K or a number of bytes"))
+    return size
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,9 @@ def _sample(text: str | None, words: Sequence[str], entities: Sequence[Entity]) 
     return {"text": text[:_SAMPLE_CHARS], "cut": len(text) > _SAMPLE_CHARS, "entities": shown}
 
 
+_FIX = "correct the records in the dead-letter file, or raise --max-bad and run again: finished shards stay"
+
+
 @dataclass(frozen=True)
 class Limit:
     """How many bad records a worker takes before it gives up: a number, or a share of all records."""
@@ -175,10 +178,9 @@ class Limit:
             rows = keep()
             raise self.error(bad, records, told(rows))
 
-    def error(self, bad: int, records: int, where: str) -> BadData:
+    def error(self, bad: int, records: int, where: str, fix: str = _FIX) -> BadData:
         """The error that ends the job."""
         allowed = str(self.count) if self.count is not None else f"{100 * (self.share or 0):g}%"
-        fix = "correct the records in the dead-letter file, or raise --max-bad and run again: finished shards stay"
         return BadData(Problem("--max-bad", f"{bad} bad of {records} records ({where})", f"at most {allowed}", fix))
 
 
