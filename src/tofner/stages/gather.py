@@ -6,6 +6,8 @@ Rows are those of `report.name_rows`, and `history` the stages that they are of,
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tofner.stages.pages.lines import measure
+
 Row = dict[str, Any]
 Stage = tuple[str, dict[str, Any], dict[str, Any]]  # uri, manifest, report
 
@@ -36,12 +38,17 @@ def verdict(rows: Sequence[Row], final: dict[str, Any], test: Sequence[str]) -> 
 
 
 def curves(rows: Sequence[Row], history: Sequence[Stage]) -> list[Row]:
-    """Of each training stage its `name`, `best_epoch` and what `fit` says of the run: `loss`, `score`, times."""
-    return [
-        {"name": row["name"], "best_epoch": report["metrics"]["best_epoch"], **report["details"]["training"]}
-        for row, (_, _, report) in zip(rows, history, strict=True)
-        if "training" in report["details"]
-    ]
+    """Of each training stage its `name`, `best_epoch` and what `fit` says of the run: `loss`, `score`, times.
+
+    `measure` says what the scores are; of mlm they are losses.
+    """
+    found = []
+    for row, (_, _, report) in zip(rows, history, strict=True):
+        if training := report["details"].get("training"):
+            name, points = measure(row["stage"], training["score"])
+            about = {"name": row["name"], "best_epoch": report["metrics"]["best_epoch"], "measure": name}
+            found.append({**training, **about, "score": points})
+    return found
 
 
 def labels(rows: Sequence[Row], history: Sequence[Stage]) -> list[Row]:

@@ -4,13 +4,19 @@ Rows come from the manifests of the final tagger's history, so the report tells 
 """
 
 import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tofner import storage
+from tofner.corpora.corpus import read_ner
+from tofner.corpora.examples import Sentence
 from tofner.model.layout import MANIFEST, REPORT
 from tofner.model.versions import MODELS, version_of
 from tofner.stages import gather
 from tofner.stages.config import ReportConfig
+from tofner.stages.effect import effect, in_words
 from tofner.stages.pages.render import render_html, render_markdown
 from tofner.stages.runtime import addresses, lineage, read_json
 from tofner.stages.work import Report, Work
@@ -36,8 +42,11 @@ def run(config: ReportConfig, work: Work) -> Report:
     )
     name, version = config.run["model_name"], version_of(export[1])
     published = storage.join(work.store, MODELS, name, version)
+    compared = _effect(scores)
     value = {
         "verdict": gather.verdict(rows, final, config.run["roles"]["target_test"]),
+        "effect": compared,
+        "helped": helped(compared, rows, final),
         "run": config.run,
         "transductive": config.transductive,
         "rows": [*rows, _row("export", 0, *export)],
@@ -69,6 +78,46 @@ def run(config: ReportConfig, work: Work) -> Report:
     # Of one unit, the final one first in any order. A run page shows no empty list, and nothing is no 0 of F1.
     metrics = {"f1": final["metrics"]["f1"], **f1} if f1 else {"measured": 0.0}
     return Report(metrics=metrics, notes=value["notes"], summary=value["verdict"])
+
+
+def _effect(scores: History) -> dict[str, Any] | None:
+    """The last tagger against the first one; None where nothing was measured, or there is one tagger alone."""
+    if len(scores) < 2 or any("f1" not in report["metrics"] for _, _, report in scores):
+        return None
+    _, manifest, _ = scores[0]
+    told = manifest["settings"]
+    limit = told["evaluate"]["max_examples"]
+    with tempfile.TemporaryDirectory(prefix="tofner-report-") as scratch:
+        gold = storage.fetch_folder(manifest["inputs"]["gold"], Path(scratch) / "gold")
+        test: Sequence[Sentence] = read_ner(gold / "target_test.parquet")
+        if limit is not None:  # for tests only; it brings torch
+            from tofner.training.batches import cap
+
+            test = cap(test, limit, told["seed"])
+        tags = [one.tags or [] for one in test]
+    first, last = (_predicted(uri) for uri, _, _ in (scores[0], scores[-1]))
+    return effect(tags, first, last, told["seed"])
+
+
+def _predicted(uri: str) -> list[list[str]]:
+    """The tags of `evaluate`'s column file, as it wrote them."""
+    blocks = storage.read_bytes(storage.join(uri, "predicted.conll")).decode().split("\n\n")
+    return [[line.rpartition("\t")[2] for line in block.split("\n") if line] for block in blocks[:-1]]
+
+
+def helped(compared: dict[str, Any] | None, rows: list[dict[str, Any]], final: dict[str, Any]) -> str:
+    """Whether the method helped, in words; what to do where nobody can know."""
+    if compared:
+        scored = [row["name"] for row in rows if row["f1"] is not None]
+        return in_words(compared, scored[0], scored[-1])
+    if "f1" not in final["metrics"]:
+        return (
+            "Whether the method helped was not measured: label a hundred target sentences or more, and name them as "
+            "roles.target_test."
+        )
+    return (
+        "Whether the method helped cannot be said: the run has one tagger alone, or its scores are of other sentences."
+    )
 
 
 def _name_of(model: str, rows: list[dict[str, Any]]) -> str:

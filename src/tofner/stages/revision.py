@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # Carry results, or hold what is in the key by its value.
-CARRIERS: tuple[str, ...] = ("tofner.errors", "tofner.settings", "tofner.storage", "tofner.presets")
+CARRIERS: tuple[str, ...] = ("tofner.logs", "tofner.errors", "tofner.settings", "tofner.storage", "tofner.presets")
 CARRIERS += tuple(f"tofner.stages.{name}" for name in ("config", "pages.lines", "plan", "revision", "runtime", "work"))
 # Import name -> distributions whose versions may change what is made.
 LIBRARIES = {

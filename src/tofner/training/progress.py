@@ -38,5 +38,36 @@ class ProgressLine(TrainerCallback):
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: dict[str, float] | None = None, **_: Any
     ) -> None:
-        text = "  ".join(f"{name.removeprefix('eval_')} {value:.4f}" for name, value in (metrics or {}).items())
-        print(f"{self.stage} epoch {state.epoch or 0:.0f}: {text}", file=sys.stderr, flush=True)
+        found = {name.removeprefix("eval_"): value for name, value in (metrics or {}).items()}
+        print(f"{self.stage} epoch {state.epoch or 0:.0f}: {in_words(found)}", file=sys.stderr, flush=True)
+
+
+def in_words(metrics: dict[str, float]) -> str:
+    """What an epoch's held-out data say, in percent where 100 is best; `score`, which only chooses, is left out.
+
+    >>> in_words({"score": -2.5, "loss": 2.5, "perplexity": 12.18, "epoch": 1.0})
+    'loss 2.5000 on hidden words of held-out text (lower is better), perplexity 12.2'
+    >>> in_words({"score": 0.5, "f1": 0.5, "precision": 0.4, "recall": 2 / 3})
+    'answers to held-out questions: F1 50.00, precision 40.00, recall 66.67'
+    >>> in_words({"score": 0.75, "dev_f1": 0.75, "dev_precision": 0.75, "dev_recall": 0.75, "pseudo_f1": 0.8})
+    'entities of held-out source sentences: F1 75.00, precision 75.00, recall 75.00; held-out pseudo-labels: F1 80.00'
+    """
+
+    def percent(prefix: str = "") -> str:
+        names = ("f1", "precision", "recall")
+        told = [
+            f"{name.replace('f1', 'F1')} {100 * metrics[prefix + name]:.2f}"
+            for name in names
+            if prefix + name in metrics
+        ]
+        return ", ".join(told)
+
+    if "perplexity" in metrics:
+        loss, perplexity = metrics["loss"], metrics["perplexity"]
+        return f"loss {loss:.4f} on hidden words of held-out text (lower is better), perplexity {perplexity:,.1f}"
+    if "dev_f1" in metrics:
+        more = f"; held-out pseudo-labels: {percent('pseudo_')}" if "pseudo_f1" in metrics else ""
+        return f"entities of held-out source sentences: {percent('dev_')}{more}"
+    if "f1" in metrics:
+        return f"answers to held-out questions: {percent()}"
+    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items() if name != "epoch")

@@ -25,7 +25,7 @@ def score_tags(gold: Tags, predicted: Tags) -> dict[str, Any]:
     if [len(tags) for tags in gold] != [len(tags) for tags in predicted]:
         raise ValueError("gold and predicted tags are not equally long")
     typed = _report(gold, predicted)
-    untyped = _report([_untype(tags) for tags in gold], [_untype(tags) for tags in predicted])
+    untyped = _report([untype(tags) for tags in gold], [untype(tags) for tags in predicted])
     return {
         "micro": typed.micro,
         "macro": typed.macro,
@@ -83,7 +83,7 @@ def _nothing() -> dict[str, float]:
     return {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
 
 
-def _untype(tags: Sequence[str]) -> list[str]:
+def untype(tags: Sequence[str]) -> list[str]:
     """One type for all. An entity that follows another directly keeps its own beginning."""
     result, previous = [], "O"
     for tag in tags:

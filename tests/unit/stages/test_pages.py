@@ -22,11 +22,19 @@ def row(name: str, f1: float | None) -> dict[str, Any]:
 
 def run_json() -> dict[str, Any]:
     """As stage `report` writes it."""
-    curve = {"loss": [[1, 2.0], [2, 1.0]], "score": [[1.0, 0.25], [2.0, 0.75]], "steps": 2, "seconds": 3.0}
+    curve: dict[str, Any] = {
+        "measure": "F1 on held-out sentences",
+        "loss": [[1, 2.0], [2, 1.0]],
+        "score": [[1.0, 0.25], [2.0, 0.75]],
+        "steps": 2,
+        "seconds": 3.0,
+    }
     example = {"tokens": ["in", "Oslo"], "spans": [[1, 2, "LOC"]], "scores": [0.875], "certainty": 0.8125}
     label = {"sentences": 9, "dropped": 1, "mean_score": 0.75, "entities": {"PER": 3}, "examples": [example]}
     return {
         "verdict": "The tagger reaches F1 33.33 on t/test.",
+        "effect": None,
+        "helped": "The method helped: ner 1 against ner.",
         "run": {
             "preset": "p", "description": "news to posts", "encoder": "enc", "iterations": 1, "seed": 2,
             "overrides": [], "machine": {"device": "cpu", "threads": 2, "precision": "fp32"},
@@ -131,7 +139,7 @@ def nasty(value: Any, inside: bool = False) -> Any:
     return value + NASTY if inside and isinstance(value, str) else value
 
 
-USERS = {"verdict", "run", "notes", "labels", "sets", "errors", "types", "name", "int8", "code"}
+USERS = {"verdict", "helped", "run", "notes", "labels", "sets", "errors", "types", "name", "int8", "code"}
 
 
 def test_nasty_text_is_text_in_the_page() -> None:
@@ -211,7 +219,9 @@ def test_the_verdict_says_how_good_and_since_when(f1: list[float], words: str) -
 
 def test_the_page_begins_with_the_verdict_and_the_models_address() -> None:
     text = " ".join(Page(render_html(run_json()).partition("<body>")[2]).text.split())
-    assert text.startswith("The tagger reaches F1 33.33 on t/test. s3://b/models/m/v1where it is published")
+    assert text.startswith(
+        "The tagger reaches F1 33.33 on t/test. The method helped: ner 1 against ner. s3://b/models/"
+    )
 
 
 def test_the_card_names_the_pipeline_run_where_there_is_one() -> None:

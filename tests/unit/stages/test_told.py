@@ -166,7 +166,8 @@ def test_training_tells_its_curves(chain: Chain, task: str) -> None:
 
 def test_a_report_is_told_in_plain_lines() -> None:
     report = {
-        "metrics": {"f1": 0.5},
+        "stage": "ner",
+        "metrics": {"f1": 0.5, "score": 0.5},
         "counts": {"dropped_sentences": 3},
         "confusion": {"labels": ["PER", "none"], "matrix": [[7, 1], [12, 0]]},
         "notes": ["a note"],
@@ -196,7 +197,7 @@ def test_a_report_is_told_in_plain_lines() -> None:
         "target_mrc  b/train          3     40          5  answers 6",
         "2 of 4 in y stand in x too",
         "loss by step: 1 1.0000, 5 0.2000, 9 0.1111, 13 0.0769, 17 0.0588, 21 0.0476, 25 0.0400, 29 0.0345",
-        "dev score by epoch: 1 0.2500, 2 0.5000",
+        "F1 on held-out sentences by epoch: 1 0.2500, 2 0.5000",
         "29 steps, 2.0 s, 10.0 examples a second",
         "type      precision     recall         f1  entities",
         "PER          100.00      50.00      66.67         8",

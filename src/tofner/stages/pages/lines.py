@@ -18,10 +18,14 @@ def lines(report: dict[str, Any]) -> list[str]:
     for name, told in PARTS.items():
         if details.get(name):
             found += told(details[name])
+        if name == AFTER and details.get("training"):
+            found += _training(details["training"], report.get("stage", ""))
     if report.get("confusion"):
         found += _confusion(report["confusion"])
-    for name in ("counts", "metrics"):
-        found += _numbers(report.get(name, {}))
+    counts, metrics = report.get("counts", {}), dict(report.get("metrics", {}))
+    if details.get("training"):
+        metrics.pop("score", None)  # it chose the epoch, and stands there under its own name
+    found += [*_numbers(counts), *_numbers(metrics)]
     found += [f"note: {note}" for note in report.get("notes", [])]
     return [*found, report["summary"]] if report.get("summary") else found
 
@@ -75,12 +79,21 @@ def _overlaps(rows: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _training(history: dict[str, Any]) -> list[str]:
+def _training(history: dict[str, Any], stage: str) -> list[str]:
+    name, points = measure(stage, history["score"])
     return [
         *_curve("loss by step", history["loss"]),
-        *_curve("dev score by epoch", history["score"]),
+        *_curve(f"{name} by epoch", points),
         f"{history['steps']} steps, {history['seconds']:.1f} s, {history['examples_per_second']:.1f} examples a second",
     ]
+
+
+def measure(stage: str, score: list[list[float]]) -> tuple[str, list[list[float]]]:
+    """What a stage's dev score is called, and its points as people read them: a loss is no negative number."""
+    if stage == "mlm":
+        return "loss on held-out text", [[epoch, -value] for epoch, value in score]
+    names = {"mrc": "F1 on held-out questions", "ner": "F1 on held-out sentences"}
+    return names.get(stage, "score on held-out data"), score
 
 
 def _curve(name: str, points: list[list[float]]) -> Iterator[str]:
@@ -121,11 +134,11 @@ def _sizes(sizes: dict[str, int]) -> list[str]:
     return table([["file", "bytes"], *sorted(sizes.items())])
 
 
+AFTER = "overlaps"  # the part that training, which is told by the stage, comes after
 # Part of a report's details -> its lines; in the order in which they are told. `examples` and `errors` are sentences.
 PARTS: dict[str, Callable[[Any], list[str]]] = {
     "sets": _sets,
     "overlaps": _overlaps,
-    "training": _training,
     "scores": _scores,
     "priors": _priors,
     "sizes": _sizes,
