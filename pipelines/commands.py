@@ -5,6 +5,7 @@ KFP is imported when a command is called, not before, so that `tofner tag` start
 
 import contextlib
 import json
+import os
 import shlex
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,13 +17,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tofner import storage
+from tofner import logs, storage
+from tofner.cli import LogFormat, Logs
 
 if TYPE_CHECKING:
     from tofner_kubeflow.pipelines.containers import Containers
 
 ITERATIONS = 1  # the paper: "we perform continual learning for one iteration and achieve the best performance"
 SEED = 2019  # the paper's, after AdaptaBERT
+EXAMPLE_CHARACTERS = 140
 MEMORY = "8g"  # BERT-base with its optimiser is 2 GiB, batches and corpora come on top
 
 
@@ -51,6 +54,7 @@ def run(
         str, typer.Option(help="docker: the tagger's image; that of the trainer's tag when not given.")
     ] = "",
     memory: Annotated[str, typer.Option(help="docker: what a container may take at most.")] = MEMORY,
+    log_format: Logs = LogFormat.text,
 ) -> None:
     """Train, score, export and publish a tagger on this machine, with the graph that Kubeflow runs.
 
@@ -65,7 +69,7 @@ def run(
     from tofner.presets.load import load_preset
     from tofner.sample.place import data_or_sample
     from tofner.stages import plan
-    from tofner_kubeflow.pipelines import workbench
+    from tofner_kubeflow.pipelines import forecast, workbench
     from tofner_kubeflow.pipelines.cluster import laptop
     from tofner_kubeflow.pipelines.compile import compile_tof
     from tofner_kubeflow.pipelines.local import StageBroke, run_graph
@@ -97,28 +101,65 @@ def run(
         }
         if containers:
             arguments |= workbench.seen_by_all(arguments, settings, containers.shared)
-        plan(**arguments)  # the graph's first task does this too; here it stops bad input before a process is started
+        os.environ.pop(logs.FORMAT, None)  # the run's own lines are objects; those of its tasks become parts of them
+        planned = plan(
+            **arguments
+        )  # the graph's first task does this too; here it stops bad input before a process is started
         cluster = laptop(iterations)
         if containers:
             containers.probe()
             cluster = laptop(iterations, containers.trainer.id)
         try:
-            finished = run_graph(compile_tof(work / "tof.yaml", cluster), arguments, work, containers)
+            compiled = compile_tof(work / "tof.yaml", cluster)
+            finished = run_graph(compiled, arguments, work, containers, lambda: forecast.counted(planned))
         except StageBroke as error:
             typer.echo(f"tofner: {error}", err=True)
             raise typer.Exit(1) from error
         published, report = finished.outputs["model"], finished.outputs["report"]
-        rows = json.loads(storage.read_bytes(storage.join(report, "run.json")))["rows"]
-        console.print(table(rows, started))
+        told = json.loads(storage.read_bytes(storage.join(report, "run.json")))
+        console.print(table(told["rows"], started))
         tagged = _tag(published, workbench.text_to_tag(settings, arguments["data"], kept), kept, containers)
         out = work / "out"
         for name, uri in {"model": published, "report": report, "tags": tagged}.items():
             workbench.mirror(uri, out / name, indexed=uri != tagged)
             console.print(f"{name:>7}  {out / name}\n         {uri}", soft_wrap=True, highlight=False)
+        for line in closing(told, out):
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
         if own:
             console.print(
                 f"The bucket is served again by: tofner store --work {shlex.quote(str(work))}", soft_wrap=True
             )
+
+
+def closing(told: dict[str, Any], out: Path) -> list[str]:
+    """What a person wants to know when a run is done: how good, whether the method helped, an example, what is next.
+
+    `told` is the report's `run.json`; `out` the folder with copies of model, report and tags.
+    """
+    lines = ["", told["verdict"], told["helped"]]
+    if example := _example(out / "tags"):
+        lines += ["", f"For example: {example}"]
+    model = shlex.quote(str(out / "model"))
+    return [
+        *lines,
+        "",
+        "Next:",
+        f"  tofner tag {model} 'A sentence of your own.'",
+        f"  {out / 'report' / 'report.html'}",
+    ]
+
+
+def _example(tags: Path) -> str:
+    """The tagged sentence with the most entities among those that are not long, in brackets."""
+    from tofner.tagging.engine.result import Result, bracketed
+    from tofner.tagging.engine.texts import Entity
+
+    rows = [
+        json.loads(line) for path in sorted(tags.glob("*.jsonl")) for line in path.read_text("utf-8").split("\n")[:-1]
+    ]
+    short = [row for row in rows if row["entities"] and len(row["text"]) <= EXAMPLE_CHARACTERS]
+    best = max(short, key=lambda row: len(row["entities"]), default=None)
+    return "" if best is None else bracketed(Result(best["text"], [Entity(**one) for one in best["entities"]]))
 
 
 def table(rows: list[dict[str, Any]], started: datetime) -> Table:

@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from kfp import components, local
 
 from tofner import storage
 from tofner.errors import BadInput, PassingFault, TofnerError
+from tofner.logs import JsonLines
 from tofner.stages import CACHE
 from tofner_kubeflow.pipelines.processes import processes, stoppable
 from tofner_kubeflow.pipelines.relay import Relay
@@ -47,9 +48,15 @@ class StageBroke(Exception):
 
 
 def run_graph(
-    compiled: Path, arguments: Mapping[str, Any], work: Path, containers: "Containers | None" = None
+    compiled: Path,
+    arguments: Mapping[str, Any],
+    work: Path,
+    containers: "Containers | None" = None,
+    count: Callable[[], Mapping[str, float] | None] = lambda: None,
 ) -> Finished:
     """Run a compiled graph in `work` (caches, task folders, logs), its tasks in `containers` if these are given.
+
+    `count` gives the work of each task by its name as soon as it is known, to tell how much is left.
 
     Raises:
         BadInput, PassingFault: a stage ended so; the message is the stage's.
@@ -67,7 +74,8 @@ def run_graph(
     names = task_names(compiled)
     outputs: dict[str, Any] = {}
     with log_path.open("w", encoding="utf-8") as log, _environment(ERROR_FILE, str(error_file)), _fetched_once(tasks):
-        relay = Relay(sys.stdout, log, names)
+        screen: Any = sys.stderr if isinstance(sys.stderr, JsonLines) else sys.stdout
+        relay = Relay(screen, log, names, count)
         runs = containers.runner() if containers else processes()
         with runs as runner, stoppable(lambda: relay.task), _taming(relay), contextlib.redirect_stdout(relay):
             local.init(
@@ -83,6 +91,8 @@ def run_graph(
             except Exception as error:
                 fault = containers.fault if containers else None
                 raise _explain(error, error_file, fault, relay, log_path) from error
+            finally:
+                relay.end()
     missing = [name for name, value in outputs.items() if not value]
     if missing or not outputs:
         raise StageBroke(f"the graph ended without {', '.join(missing) or 'outputs'}; its log is {log_path}")

@@ -1,19 +1,27 @@
 """What a person sees while `kfp.local` runs a graph: one line a task, and what the stages say, by their names.
 
 `kfp.local` prints everything to standard output: its own log, each task's inputs and outputs, and the output of the
-task's process indented by four spaces. All of it goes to the log file; the screen gets the stages' own lines.
+task's process indented by four spaces. All of it goes to the log file; the screen gets the stages' own lines, and how
+far the run is: on a terminal one line that moves, elsewhere with each task that begins, and now and then.
 """
 
 import re
 import time
-from collections.abc import Mapping
-from typing import TextIO
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+from tofner.logs import JsonLines
+from tofner_kubeflow.pipelines.forecast import Forecast, told
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 KFP_LINE = re.compile(r"^\d\d:\d\d:\d\d\.\d{3} - (?P<level>[A-Z]+) - (?P<text>.*)$")
 STARTED = re.compile(r"^Executing task '(?P<task>[^']+)'$")
 ENDED = re.compile(r"^Task '(?P<task>[^']+)' finished with status (?P<status>[A-Z]+)$")
 BAR = re.compile(r"\d+%\|")  # a tqdm bar; each of its steps arrives as a line of its own
+STEP = re.compile(r"\bstep (?P<step>\d+)/(?P<steps>\d+)\b")  # of a training stage's own bar
+STAGE_BAR = re.compile(r"^\S+ [█·]+ +\d+%  ")
+PROGRESS_EVERY_S = 30.0  # how often the run's progress is told where no line can move
+MOST_COLUMNS = 160
 BAR_EVERY_S = 10.0  # how often a bar is shown where it cannot be redrawn in place
 
 
@@ -27,12 +35,27 @@ class Relay:
         seconds: time that each task took, by name, in order.
     """
 
-    def __init__(self, screen: TextIO, log: TextIO, names: Mapping[str, str]) -> None:
-        """`names` gives each component's task name; a component without one (a condition) is not shown."""
-        self._screen, self._log, self._names = screen, log, names
+    def __init__(
+        self,
+        screen: TextIO,
+        log: TextIO,
+        names: Mapping[str, str],
+        count: Callable[[], Mapping[str, float] | None] = lambda: None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            names: each component's task name; a component without one (a condition) is not shown.
+            count: work of each task by its name, as soon as somebody can count it; asked when a task begins.
+            now: seconds of a clock that never goes back.
+        """
+        self._screen, self._log, self._names, self._count, self._now = screen, log, names, count, now
+        self._forecast = Forecast([*dict.fromkeys(names.values())])
         self._pending = ""
-        self._inside = self._bar_open = self._skipping_json = self._traced = False
-        self._bar_shown = self._started = 0.0
+        self._inside = self._moving = self._skipping_json = self._traced = False
+        self._bar_shown = self._started = self._share = self._most = 0.0
+        self._told = now()
+        self._bar_text = ""
         self.task = self.failed = ""
         self.trace = False
         self.seconds: dict[str, float] = {}
@@ -52,7 +75,25 @@ class Relay:
 
     def reused(self, task: str) -> None:
         """A task whose result came from the cache."""
-        self._show(f"  {self._names.get(task, task)}: unchanged, reused")
+        name = self._names.get(task, task)
+        self._forecast.over(name, None)
+        self._show(f"  {name}: unchanged, reused")
+
+    def progress(self) -> str:
+        """`task 5 of 14: line 6: ner, 38% of the work, about 3:10 left`; share and time as soon as both are known."""
+        one = self._fields()
+        known = "" if one["left_s"] is None else f", {one['share']:.0%} of the work, about {told(one['left_s'])} left"
+        return f"task {one['number']} of {one['of']}: {self.task}{known}"
+
+    def _fields(self) -> dict[str, Any]:
+        forecast, over = self._forecast, self.task in self.seconds
+        running = ("", 0.0, 0.0) if over else (self.task, self._share, self._now() - self._started)
+        left = forecast.left_s(*running)
+        about = {"number": forecast.finished + (not over), "of": len(forecast.names)}
+        if left is None:
+            return {**about, "share": None, "left_s": None}
+        self._most = max(self._most, forecast.share(*running))  # estimates change; a run does not go backwards
+        return {**about, "share": round(self._most, 3), "left_s": round(left, 1)}
 
     def _line(self, line: str) -> None:
         self._log.write(line + "\n")
@@ -64,13 +105,19 @@ class Relay:
     def _of_kfp(self, level: str, text: str) -> None:
         if found := STARTED.match(text):
             self.task = self._names.get(found["task"], found["task"])
-            self._traced, self._started = False, time.monotonic()
+            self._traced, self._started, self._share, self._bar_text = False, self._now(), 0.0, ""
+            if self._forecast.units is None:
+                self._forecast.units = self._count()
+            self._told = self._now()
+            if not self._screen.isatty():
+                self._show(self.progress())
             self._show(f"> {self.task}")
         elif text == "Streamed logs:":
             self._inside = True
         elif found := ENDED.match(text):
             self._inside = self._skipping_json = False
-            self.seconds[self.task] = time.monotonic() - self._started
+            self.seconds[self.task] = self._now() - self._started
+            self._forecast.over(self.task, self.seconds[self.task])
             verdict = "done" if found["status"] == "SUCCESS" else "FAILED"
             if verdict == "FAILED" and not self.failed:  # tasks that do not depend on it may still follow
                 self.failed, self.trace = self.task, self._traced
@@ -86,21 +133,47 @@ class Relay:
         elif BAR.search(line):
             self._bar(line)
         elif line.strip():
+            if found := STEP.search(line):
+                self._share = int(found["step"]) / max(1, int(found["steps"]))
+                if STAGE_BAR.match(line) and self._screen.isatty():
+                    self._bar_text = line.strip()
+                    self._move()
+                    return
             self._traced = self._traced or line.startswith("Traceback (most recent call last)")
             self._show(f"  {self.task} | {line}")
 
     def _bar(self, line: str) -> None:
         if self._screen.isatty():
-            self._screen.write(f"\r\x1b[K  {self.task} | {line.strip()}"[:160])
-            self._bar_open = True
-            self._screen.flush()
-        elif time.monotonic() - self._bar_shown >= BAR_EVERY_S:
-            self._bar_shown = time.monotonic()
+            self._bar_text = line.strip()
+            self._move()
+        elif self._now() - self._bar_shown >= BAR_EVERY_S:
+            self._bar_shown = self._now()
             self._show(f"  {self.task} | {line.strip()}")
 
     def _show(self, line: str) -> None:
-        if self._bar_open:
-            self._screen.write("\n")
-            self._bar_open = False
-        self._screen.write(line + "\n")
+        if isinstance(self._screen, JsonLines):
+            self._screen.event(line.strip(), task=self.task, **self._fields())
+            return
+        erase = "\r\x1b[K" if self._moving else ""
+        self._moving = False
+        self._screen.write(f"{erase}{line}\n")
+        if self._screen.isatty():
+            self._move()
+        elif self._now() - self._told >= PROGRESS_EVERY_S:
+            self._told = self._now()
+            self._screen.write(f"  {self.progress()}\n")
         self._screen.flush()
+
+    def _move(self) -> None:
+        """The line that moves: how far the run is, and the bar of what is at work."""
+        bar = f" | {self._bar_text}" if self._bar_text else ""
+        self._screen.write(f"\r\x1b[K{self.progress()}{bar}"[:MOST_COLUMNS])
+        self._moving = True
+        self._screen.flush()
+
+    def end(self) -> None:
+        """The line that moves has nothing more to tell."""
+        if self._moving:
+            self._screen.write("\r\x1b[K")
+            self._moving = False
+            self._screen.flush()

@@ -11,9 +11,10 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 FORMAT = "TOFNER_LOG_FORMAT"  # environment: `json`, or `text` as when it is not set
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -69,6 +70,25 @@ def use(format_: str) -> None:
 def follow() -> None:
     """The format that the environment asks for, in a process that another one has started."""
     use(os.environ.get(FORMAT, "text"))
+
+
+Item = TypeVar("Item")
+
+
+def ticking(
+    items: Iterable[Item],
+    title: str,
+    total: int,
+    every_s: float = 5.0,
+    now: Callable[[], float] = time.monotonic,
+) -> Iterator[Item]:
+    """The items, and now and then a line that says how many have been done with: `export: compared 40 of 200`."""
+    last = now()
+    for done, item in enumerate(items):
+        if now() - last >= every_s:
+            last = now()
+            tell(f"{title} {done} of {total}", done=done, total=total)
+        yield item
 
 
 def tell(message: str, **fields: Any) -> None:

@@ -40,6 +40,25 @@ def test_every_stage_is_in_the_table(first: str) -> None:
     assert "reused" not in table
 
 
+def test_it_says_how_far_it_is_and_ends_with_a_verdict_and_what_is_next(first: str, work: Path) -> None:
+    told = re.findall(
+        r"^task (\d+) of (\d+): (.+?)(?:, (\d+)% of the work, about ([\d:]+) left)?$", first, re.MULTILINE
+    )
+    begun = re.findall(r"^> (.*)$", first, re.MULTILINE)
+    assert [name for _, _, name, *_ in told] == begun
+    assert [int(number) for number, *_ in told] == list(range(1, len(begun) + 1))
+    assert {int(of) for _, of, *_ in told} == {len(begun)}
+    shares = [int(share) for *_, share, _ in told if share]
+    assert shares == sorted(shares)
+    assert told[-1][-1]  # by then the time that is left is known
+    tail = first[first.index("The tagger reaches F1") :] if "The tagger reaches F1" in first else first
+    assert re.search(
+        r"The method (helped|did harm|made no difference that \d+ sentences can show): ner 1 against ner, F1", tail
+    )
+    assert re.search(r"For example: .*\[.+ (PER|ORG|LOC|MISC)\]", tail)
+    assert f"tofner tag {work / 'out' / 'model'} 'A sentence of your own.'" in tail
+
+
 def test_a_good_run_has_no_line_that_a_log_viewer_paints_red(first: str, work: Path) -> None:
     logs = "\n".join(path.read_text(encoding="utf-8") for path in (work / "logs").glob("*.log"))
     assert "publish: done" in logs

@@ -176,6 +176,22 @@ def test_the_table_tells_stage_time_f1_and_what_was_reused() -> None:
     assert "reused" not in second
 
 
+def test_a_run_closes_with_verdict_example_and_what_is_next(tmp_path: Path) -> None:
+    found = [{"start": 0, "end": 6, "label": "PER", "score": 0.9, "text": "Merkel"}]
+    rows = [
+        {"text": "nothing", "entities": []},
+        {"text": "Merkel ran", "entities": found},
+        {"text": f"Merkel {'x' * 200}", "entities": found * 2},
+    ]
+    (tmp_path / "tags").mkdir()
+    (tmp_path / "tags/a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines = commands.closing({"verdict": "Good.", "helped": "It helped."}, tmp_path)
+    assert lines == [
+        "", "Good.", "It helped.", "", "For example: [Merkel PER] ran", "", "Next:",
+        f"  tofner tag {tmp_path}/model 'A sentence of your own.'", f"  {tmp_path}/report/report.html",
+    ]  # fmt: skip
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("arguments", "said"),

@@ -53,6 +53,12 @@ def test_fields_are_for_objects_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (row["message"], row["records"]) == ("12 records", 12)
 
 
+def test_a_long_loop_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    ticks = iter([0.0, 1.0, 4.9, 5.0, 5.0, 9.9, 10.0, 10.0, 11.0])
+    assert list(logs.ticking("abcdef", "letters", 6, 5.0, lambda: next(ticks))) == list("abcdef")
+    assert capsys.readouterr().err.splitlines() == ["letters 2 of 6", "letters 4 of 6"]
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("asked", ["option", "environment"])
 def test_a_job_says_the_same_in_objects(asked: str, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedModel
 
 from tofner.errors import TofnerError
+from tofner.logs import ticking
 from tofner.model.layout import ANSWER, MARKS
 from tofner.onnx.export import LOGITS, input_names
 from tofner.training.batches import pad
@@ -71,7 +72,8 @@ def check_parity(
         mask[1:, length - padded :] = 0
         worst = max(worst, _compare(model, session, names, {"input_ids": ids, "attention_mask": mask}, tolerance)[0])
     words = 0
-    for start in range(0, len(windows), batch_size):
+    starts = range(0, len(windows), batch_size)
+    for start in ticking(starts, "export: logits compared, batches", len(starts)):
         part = windows[start : start + batch_size]
         inputs = {name: tensor.numpy() for name, tensor in pad([{"input_ids": w.ids} for w in part], {}).items()}
         marks = np.zeros(inputs["input_ids"].shape, bool)

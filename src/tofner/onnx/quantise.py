@@ -29,6 +29,7 @@ import onnxruntime
 from onnx import helper, numpy_helper
 
 from tofner.errors import BadModel, Problem
+from tofner.logs import ticking
 
 ALPHAS = (0.0, 0.35, 0.5, 0.65, 0.8)
 MOST_ERROR = 0.02  # relative squared error of a product's output, above which it stays fp32
@@ -163,7 +164,7 @@ def _collect_rows(proto: onnx.ModelProto, groups: list[_Group], calibration: Ite
     feeds = list(calibration)
     each = max(1, -(-_CALIBRATION_ROWS // max(1, len(feeds))))
     random = np.random.default_rng(0)
-    for feed in feeds:
+    for feed in ticking(feeds, "export: windows read for int8", len(feeds)):
         mask = np.asarray(feed["attention_mask"]).reshape(-1) > 0
         taken = np.sort(random.permutation(int(mask.sum()))[:each])
         for group, value in zip(groups, session.run(None, dict(feed)), strict=True):

@@ -14,6 +14,7 @@ import numpy as np
 
 from tofner.corpora.corpus import read_ner, read_text
 from tofner.corpora.examples import Sentence
+from tofner.logs import tell, ticking
 from tofner.model.layout import ARTIFACTS, CHECKPOINT, INDEX, TAGGING, Precision
 from tofner.onnx.export import export, input_names
 from tofner.onnx.parity import check_parity
@@ -30,6 +31,8 @@ from tofner.words.features import TagWindow, tag_windows
 from tofner.words.scores import score_tags
 from tofner.words.spans import Span, spans_to_tags
 
+_SCORED_TOGETHER = 100  # sentences, between two looks at the clock
+
 
 def run(config: ExportConfig, work: Work) -> Report:
     settings = config.export
@@ -45,9 +48,11 @@ def run(config: ExportConfig, work: Work) -> Report:
         report.details["priors"] = corrected.rows
         report.counts |= {"priors_words": corrected.words, "priors_rounds": corrected.rounds}
     path = work.output / ARTIFACTS["fp32"]
+    tell(f"export: writing {path.name}")
     export(model, path, settings.opset)
     text = list(cap(read_text(corpora / "target_text.parquet"), settings.text_sentences, config.seed))
     windows, _ = tag_windows(checkpoint.piece_encoder(folder), [s.tokens for s in text], *sizes)
+    tell(f"export: comparing it with the checkpoint on {len(text)} target sentences")
     found = check_parity(model, path, windows, settings.tolerance)
     for name in TAGGING:
         shutil.copyfile(folder / name, work.output / name)
@@ -71,6 +76,7 @@ def _add_int8(
 ) -> None:
     """Quantise, score both graphs on the source dev, and keep int8 only if it lost no more than the margin."""
     settings, path = config.export, output / ARTIFACTS["int8"]
+    tell(f"export: writing {path.name}, its ranges from {len(windows)} windows of target text")
     made = quantise(output / ARTIFACTS["fp32"], path, _feeds(windows, names), threads=config.machine.threads)
     f1 = {precision: _dev_f1(output, precision, dev) for precision in ARTIFACTS}
     report.metrics.update({f"dev_f1_{precision}": value for precision, value in f1.items()})
@@ -100,8 +106,12 @@ def _feeds(windows: list[TagWindow], names: list[str]) -> Iterator[Feed]:
 
 def _dev_f1(output: Path, precision: Precision, dev: list[Sentence]) -> float:
     """Strict micro F1 of a graph, by the engine that will serve it."""
+    tell(f"export: scoring {precision} on {len(dev)} source sentences")
+    words = [sentence.tokens for sentence in dev]
     with Tagger.load(output, precision) as tagger:
-        rows = tagger.tag([sentence.tokens for sentence in dev])
+        parts = range(0, len(words), _SCORED_TOGETHER)
+        ticked = ticking(parts, f"export: {precision} scored, hundreds", len(parts))
+        rows = [row for start in ticked for row in tagger.tag(words[start : start + _SCORED_TOGETHER])]
     predicted = [
         spans_to_tags([Span(e.start, e.end, e.label) for e in row], len(sentence.tokens))
         for row, sentence in zip(rows, dev, strict=True)
