@@ -15,6 +15,10 @@ class NoSuchObject(BadInput):
     """There is no such object or file, though its bucket is there."""
 
 
+class Doubtful(BadInput):
+    """What an answer says, and may be an accident on its way here: it is believed when it is said again."""
+
+
 # Error codes that a later try may not meet again, beside every 5xx and 429.
 PASSING_CODES = frozenset(
     (
@@ -119,13 +123,10 @@ def error_code(error: BaseException) -> str:
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
-def is_doubtful(error: BaseException) -> bool:
-    """Whether an answer that should be final is sometimes an accident: a body that was cut on its way and so has no
-    error code, or a condition that an earlier try of the same call met."""
-    code = error_code(error)
-    return isinstance(getattr(error, "response", None), dict) and (
-        not code or code.isdigit() or code in ("PreconditionFailed", "InvalidRange")
-    )
+def is_doubtful(error: BaseException, fault: object) -> bool:
+    """Whether an answer that should be final is sometimes an accident: a body that was cut or changed on its way, or a
+    condition that an earlier try of the same call met. `fault` is what `classify` makes of the error."""
+    return isinstance(fault, Doubtful) or error_code(error) in ("PreconditionFailed", "InvalidRange")
 
 
 def redacted(text: str) -> str:
@@ -201,10 +202,10 @@ def _classify_answer(error: Any, uri: str, where: str) -> BadInput | PassingFaul
     return kind(Problem(uri, found, expected, fix))
 
 
-def not_s3(uri: str, found: str) -> BadInput:
+def not_s3(uri: str, found: str) -> Doubtful:
     """The error for an answer that no S3 server gives."""
     where = redacted(endpoint() or "AWS S3")
-    return BadInput(Problem(uri, f"an answer of {where} that is not S3's ({found})", "an S3 server", FIX_ENDPOINT))
+    return Doubtful(Problem(uri, f"an answer of {where} that is not S3's ({found})", "an S3 server", FIX_ENDPOINT))
 
 
 def _one_line(text: object) -> str:

@@ -218,13 +218,22 @@ def _fetch_files(uri: str, dest: Path, wanted: dict[str, Any], progress: Progres
         Transfer(f"fetch {uri}", sum(entry.size for entry in missing.values()), progress) as transfer,
     ):
 
+        def compare(place: str, temporary: Path, entry: FileEntry) -> None:
+            for _ in range(s3.DOUBTS):  # what is damaged in the store comes so again, what was on its way does not
+                if file_sha256(temporary) == entry.sha256:
+                    return
+                transfer.moved(-entry.size)
+                download(transfer, place, temporary, entry.size, None)
+            if (found := file_sha256(temporary)) != entry.sha256:
+                expected = f"sha256 {entry.sha256}, as in {INDEX}"
+                raise BadInput(Problem(place, f"sha256 {found}", expected, FIX_DAMAGE))
+
         def fetch(number: int, path: str, entry: FileEntry | FileInfo) -> None:
             temporary, place = Path(scratch, str(number)), join(uri, path)
             etag = entry.etag if isinstance(entry, FileInfo) else None
             download(transfer, place, temporary, entry.size, etag)
-            if isinstance(entry, FileEntry) and (found := file_sha256(temporary)) != entry.sha256:
-                expected = f"sha256 {entry.sha256}, as in {INDEX}"
-                raise BadInput(Problem(place, f"sha256 {found}", expected, FIX_DAMAGE))
+            if isinstance(entry, FileEntry):
+                compare(place, temporary, entry)
             (dest / path).parent.mkdir(parents=True, exist_ok=True)
             temporary.replace(dest / path)
 
@@ -285,7 +294,7 @@ def remove_folder(uri: str) -> None:
 def check_writable(uri: str) -> None:
     """Put a marker, `.tofner`, below `uri`: a wrong bucket, key or permission shows now, not after hours of work.
 
-    It is put where none is, and then once more, which storage must refuse: on that rests that of two publishers one
+    It is put where none is, and then another one, which storage must refuse: on that rests that of two publishers one
     wins. Where a marker lies already, the first put is refused.
 
     Raises:
@@ -294,8 +303,8 @@ def check_writable(uri: str) -> None:
     """
     marker = join(uri, ".tofner")
     try:
-        for _ in range(2):
-            move_pointer(marker, {"tofner": "writes here"}, expected_etag=None)
+        for value in ("writes here", "wrote here"):  # unlike, or a second try would take the first for its own
+            move_pointer(marker, {"tofner": value}, expected_etag=None)
     except PointerMoved:
         return
     found = "a store that puts a second object where it was told to put only if there is none"

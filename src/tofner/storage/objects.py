@@ -4,7 +4,6 @@ import errno
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -283,10 +282,15 @@ def _list_s3(uri: str) -> list[FileInfo]:
     prefix = f"{key}/" if key else ""
     found: list[FileInfo] = []
     request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": PAGE_KEYS}
-    while True:
-        page = s3.call(uri, partial(s3.client().list_objects_v2, **request))
+
+    def list_page() -> dict[str, Any]:
+        page: dict[str, Any] = s3.client().list_objects_v2(**request)
         if "Name" not in page:  # botocore reads any document as an empty listing
             raise not_s3(uri, "no bucket name in a listing")
+        return page
+
+    while True:
+        page = s3.call(uri, list_page)
         for item in page.get("Contents", []):
             path = item["Key"][len(prefix) :]
             if path and not path.endswith("/") and path != INDEX:  # consoles make empty `folder/` objects

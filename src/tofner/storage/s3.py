@@ -22,7 +22,7 @@ from tofner.storage.faults import classify, endpoint, error_code, is_doubtful, r
 T = TypeVar("T")
 
 PATIENCE = "TOFNER_STORAGE_PATIENCE_S"
-DOUBTS = 2  # how often an answer that may be an accident is asked for again
+DOUBTS = 3  # how often an answer that may be an accident is asked for again
 CLOCK = Clock()  # of every call that is given none
 
 _lock = threading.Lock()
@@ -112,7 +112,7 @@ def call(
 
     def doubted(error: Exception, fault: BadInput | PassingFault | None) -> BadInput | PassingFault | None:
         nonlocal doubts
-        if isinstance(fault, BadInput) and is_doubtful(error) and doubts < DOUBTS and patience_s() > 0:
+        if isinstance(fault, BadInput) and is_doubtful(error, fault) and doubts < DOUBTS and patience_s() > 0:
             doubts += 1
             return PassingFault(str(fault))
         return fault

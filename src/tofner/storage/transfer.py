@@ -18,9 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tofner.errors import BadInput, PassingFault, Problem
+from tofner.errors import PassingFault, Problem
 from tofner.storage import s3
-from tofner.storage.faults import classify, error_code
+from tofner.storage.faults import Doubtful, classify, error_code
 from tofner.storage.index import FileEntry
 from tofner.storage.uri import split_object, split_uri
 
@@ -113,7 +113,7 @@ class _GivenUp(Exception):
 
 
 class _UploadGone(Exception):
-    """The server no longer knows the multipart upload: finished with its answer lost, or swept away."""
+    """The server no longer knows the upload, or a part of it: finished with its answer lost, or swept away."""
 
 
 def part_ranges(size: int) -> list[tuple[int, int]]:
@@ -210,16 +210,16 @@ def _try_parts(
             uri, lambda: s3.client().complete_multipart_upload(**whole), lambda error: _is_gone(error) or meant(error)
         )
     except BaseException as error:
+        _abort(name)
         if _is_gone(error):
             transfer.moved(-sent)
             raise _UploadGone from error
-        _abort(name)
         raise
     return done
 
 
 def _is_gone(error: BaseException) -> bool:
-    return error_code(error) == "NoSuchUpload"
+    return error_code(error) in ("NoSuchUpload", "InvalidPart")
 
 
 def _abort(name: dict[str, str]) -> None:
@@ -275,7 +275,7 @@ def get_range(uri: str, span: tuple[int, int] | None, size: int, etag: str | Non
     """One GET of an object of `size` bytes, whole or of the bytes `span` (end exclusive).
 
     Raises:
-        BadInput: the object has another size, so it is not the one that was stored.
+        Doubtful: the object has another size, so it is not the one that was stored.
         PassingFault: the answer broke off.
         botocore errors: as they come.
     """
@@ -286,7 +286,7 @@ def get_range(uri: str, span: tuple[int, int] | None, size: int, etag: str | Non
     with body_of(answer) as body:
         found = int(answer.get("ContentRange", f"/{answer['ContentLength']}").rpartition("/")[2])
         if found != size:
-            raise BadInput(Problem(uri, f"{found} bytes", f"{size} bytes", FIX_DAMAGE))
+            raise Doubtful(Problem(uri, f"{found} bytes", f"{size} bytes", FIX_DAMAGE))
         data = b"".join(iter(partial(body.read, READ_BYTES), b""))
     expected = span[1] - span[0] if span else size
     if len(data) != expected:
