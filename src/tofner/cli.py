@@ -293,6 +293,43 @@ def status(
     _told(job_status(output), as_json)
 
 
+DRIFTED = 3  # exit code of `compare`
+
+
+@app.command("compare")
+def compare_tags(
+    old: Annotated[str, typer.Argument(help="Output of an earlier tofner tag: folder, s3:// prefix or file.")],
+    new: Annotated[str, typer.Argument(help="Output of a later one.")],
+    factor: Annotated[float, typer.Option(min=1.0, help="How much more or less often a type may be found.")] = 1.5,
+    new_forms: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="How far the share of new names may lie above what is usual.")
+    ] = 0.15,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    prometheus: Annotated[str, typer.Option(help="Metrics go there, for node exporter's text-file collector.")] = "",
+) -> None:
+    """Whether texts of today are tagged as those of yesterday were: rates of types, scores, names never seen.
+
+    Ends with 0 if they are and with 3 if something has drifted, told in words. Reads JSONL and Parquet.
+
+    Example: tofner compare s3://bucket/tagged/june s3://bucket/tagged/july || tofner retrain ...
+    """
+    from rich.console import Console
+
+    from tofner import storage
+    from tofner.tagging.drift import compare
+    from tofner.tagging.drift_view import show
+
+    found = compare(old, new, factor, new_forms)
+    if prometheus:
+        storage.write_bytes(storage.absolute(prometheus), found.to_prometheus().encode())
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), indent=1, ensure_ascii=False))
+    else:
+        show(found, Console())
+    if found.drifted:
+        raise typer.Exit(DRIFTED)
+
+
 @app.command()
 def presets() -> None:
     """The presets that come with tofner, one a line: name, what it is, encoder, roles with their sets."""

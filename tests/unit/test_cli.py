@@ -50,6 +50,7 @@ def invoke(*arguments: str) -> Result:
         ("store", "--work"),
         ("tag", "--shard-size --dry-run --json --log-format"),
         ("status", "--json"),
+        ("compare", "--factor --new-forms --json --prometheus"),
         ("serve", "--log-format"),
     ],
 )
@@ -197,7 +198,7 @@ def test_a_run_closes_with_verdict_example_and_what_is_next(tmp_path: Path) -> N
     ("arguments", "said"),
     [
         (["--preset", "wnut17"], "did you mean wnut16?"),
-        (["--preset", "wnut16"], "--data: found nothing"),
+        (["--preset", "wnut16"], "data: found nothing"),
         (["--set", "stages.ner.epoch=1"], "did you mean stages.ner.epochs?"),
         (["--iterations", "-1"], "iterations: found -1; expected 0 or more"),
     ],
