@@ -82,6 +82,7 @@ def run(
     settings = load_preset(preset, set_)
     with contextlib.ExitStack() as around:
         around.enter_context(stoppable(lambda: ""))
+        around.enter_context(storage.disk_faults(work))
         containers = None
         if runner is Runner.docker:
             from tofner_kubeflow.pipelines.containers import Containers

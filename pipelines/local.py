@@ -133,6 +133,8 @@ def forget_lost(cache: Path) -> int:
 def _explain(error: Exception, error_file: Path, fault: TofnerError | None, relay: Relay, log_path: Path) -> Exception:
     """What a failed run means for the exit code: the stage's own words, else how its process or container ended."""
     task = relay.failed or relay.task or "the graph"
+    if disk := storage.disk_fault(error):
+        return type(disk)(f"{task}: {disk}; the log is {log_path}")
     if error_file.is_file():
         said = json.loads(error_file.read_text(encoding="utf-8"))
         kinds = {BadInput.exit_code: BadInput, PassingFault.exit_code: PassingFault}

@@ -545,6 +545,14 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         typer.echo(f"tofner: {package} is not installed: pip install 'tofner[{EXTRA_OF[package]}]'", err=True)
         sys.exit(2)
+    except Exception as error:
+        from tofner.storage import disk_fault
+
+        fault = disk_fault(error)
+        if fault is None:
+            raise
+        typer.echo(f"tofner: {fault}", err=True)
+        sys.exit(fault.exit_code)
 
 
 if __name__ == "__main__":

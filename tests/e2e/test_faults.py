@@ -231,7 +231,7 @@ def test_a_file_in_parts(place: FaultyProxy, fault: Fault, tmp_path: Path) -> No
     (tmp_path / "in").mkdir()
     data = os.urandom(2**20) * 17
     (tmp_path / "in" / "big").write_bytes(data)
-    for number, (times, good) in enumerate(((BURST, True), (None, False))):
+    for number, (times, good) in enumerate(((1, True), (BURST, True), (None, False))):
         uri = f"s3://{BUCKET}/{uuid.uuid4().hex}"
         place.strike(fault.name, 0, times, fault.matches)
         if good:

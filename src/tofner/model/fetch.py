@@ -27,7 +27,7 @@ def fetch(uri: str, cache: str | Path, only: Sequence[str] = (), require_index: 
 
     Raises:
         BadInput: nothing is stored there, or a file is missing or damaged.
-        PassingFault: storage did not answer in time.
+        PassingFault: storage did not answer in time, or the cache's disk is full.
     """
     index = storage.folder_index(uri) if storage.is_s3(uri) else None
     if not storage.is_s3(uri) or (index is None and require_index):
@@ -41,8 +41,9 @@ def fetch(uri: str, cache: str | Path, only: Sequence[str] = (), require_index: 
     target = Path(cache) / name
     if _is_whole(target, wanted):
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".fetch-", dir=target.parent))
+    with storage.local_faults(str(target.parent), writing=True):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".fetch-", dir=target.parent))
     try:
         storage.fetch_folder(uri, partial / "new", only, require_index)
         if target.is_dir() and not _is_whole(target, wanted):

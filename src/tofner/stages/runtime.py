@@ -73,7 +73,8 @@ def expected_errors(stage: str) -> Iterator[None]:
     With TOFNER_ERROR_FILE set, the same is written there, so that a local run ends with the stage's exit code.
     """
     try:
-        yield
+        with storage.disk_faults():
+            yield
     except TofnerError as error:
         print(f"tofner: {stage}: {error}", file=sys.stderr, flush=True)
         place = os.environ.get("TOFNER_ERROR_FILE")
@@ -132,7 +133,8 @@ def run_stage(stage: str, store: str, settings: str, inputs: dict[str, str], run
         output.mkdir()
         state = storage.join(store, "state", stage, key)
         work = Work(stage, store, inputs, output, Path(scratch), state, run_id)
-        report: Report = module.run(config, work)
+        with storage.disk_faults(scratch):  # while the scratch is there to be looked at
+            report: Report = module.run(config, work)
         check_finite(stage, asdict(report))
         _write_json(output / REPORT, {**asdict(report), "stage": stage, "seconds": time.time() - started})
         _write_json(output / MANIFEST, _manifest(stage, key, config, inputs, output))

@@ -22,7 +22,7 @@ from tofner.storage.folders import (
     store_folder,
 )
 from tofner.storage.index import INDEX, FileEntry, FolderIndex, file_sha256
-from tofner.storage.local import local_faults
+from tofner.storage.local import disk_fault, disk_faults, local_faults
 from tofner.storage.objects import (
     FileInfo,
     content_sha256,
@@ -54,6 +54,8 @@ __all__ = [
     "check_writable",
     "content_sha256",
     "digest",
+    "disk_fault",
+    "disk_faults",
     "exists",
     "fetch_folder",
     "file_etag",

@@ -25,6 +25,7 @@ from typing import IO
 
 from tofner.child import ending_with
 from tofner.errors import BadInput, PassingFault, Problem
+from tofner.storage.local import local_faults
 
 BUCKET = "tofner"
 HOST = "127.0.0.1"
@@ -127,17 +128,18 @@ class LocalStore:
             PassingFault: the server did not come up; its log says why.
         """
         program = find_weed()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._take_lock()
-        try:
-            self._stop_orphan()
-            self._settings = self._load_settings()
-            self._process = self._launch(program)
-            self._pid_file.write_text(f"{self._process.pid}\n")
-            self._wait_ready()
-        except BaseException:
-            self.stop()
-            raise
+        with local_faults(str(self.folder), writing=True):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._take_lock()
+            try:
+                self._stop_orphan()
+                self._settings = self._load_settings()
+                self._process = self._launch(program)
+                self._pid_file.write_text(f"{self._process.pid}\n")
+                self._wait_ready()
+            except BaseException:
+                self.stop()
+                raise
 
     def stop(self) -> None:
         """Stop the server: SIGTERM, a short wait, SIGKILL. Data that was acknowledged is safe either way."""

@@ -7,7 +7,6 @@ An upload sends the sha256 of every part, which the server compares; a download 
 import base64
 import contextlib
 import hashlib
-import os
 import sys
 import threading
 import time
@@ -257,7 +256,8 @@ def download(transfer: Transfer, uri: str, path: Path, size: int, etag: str | No
         span = None if len(ranges) == 1 else (start, end)
         data = s3.call(uri, lambda: get_range(uri, span, size, etag))
         with path.open("r+b") as file:
-            os.pwrite(file.fileno(), data, start)
+            file.seek(start)
+            file.write(data)  # all of it or an error; the system's own call writes a part where the disk gets full
         transfer.moved(end - start)
 
     if len(ranges) == 1:

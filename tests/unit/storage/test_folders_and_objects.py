@@ -738,3 +738,48 @@ def test_a_place_below_a_file_is_told_as_such(tmp_path: Path) -> None:
         with pytest.raises(BadInput) as error:
             write()
         assert "a place that can be written" in str(error.value) or "in the way" in str(error.value)
+
+
+def told(error: BaseException, scratch: str = "") -> BaseException | None:
+    try:
+        with storage.disk_faults(scratch):
+            raise error
+    except type(error) as same:
+        return None if same is error else same
+    except (BadInput, PassingFault) as fault:
+        return fault
+
+
+def test_what_a_library_makes_of_a_disk_is_told_as_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = str(tmp_path / "x")
+    for number, kind in ((errno.ENOSPC, PassingFault), (errno.EDQUOT, PassingFault), (errno.EROFS, BadInput)):
+        fault = told(OSError(number, os.strerror(number), place))
+        assert type(fault) is kind
+        assert place in str(fault)
+        other = RuntimeError(f"I/O error: {os.strerror(number)} (os error {number})")  # as safetensors writes it
+        assert type(told(other)) is kind
+    caused = ValueError("cannot be written")
+    caused.__cause__ = OSError(errno.EIO, "Input/output error")
+    assert isinstance(told(caused, place), PassingFault)
+    assert isinstance(told(FileNotFoundError(2, "No usable temporary directory found in ['/x']")), BadInput)
+    assert told(ValueError("a bug"), str(tmp_path)) is None
+    assert told(FileNotFoundError(2, "No such file", "x")) is None
+    bad = BadInput("told already")
+    assert told(bad, str(tmp_path)) is None
+    free = type("Usage", (), {"free": 100})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: free)
+    fault = told(RuntimeError("unexpected pos 64 vs 0"), str(tmp_path))  # as torch.save says it
+    assert isinstance(fault, PassingFault)
+    assert f"{tmp_path}: no space left, and so RuntimeError: unexpected pos 64 vs 0" in str(fault)
+
+
+def test_a_disk_that_takes_a_part_of_a_write_is_full(
+    scripted_s3: ScriptedS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tmpfs or a quota takes what still fits and says no to the next write only."""
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda handle, data, at: real(handle, data[: len(data) // 2], at))
+    scripted_s3.says((200, "whole"))
+    with transfer.Transfer("t", 5, None) as moving:
+        transfer.download(moving, "s3://b/x", tmp_path / "x", 5, None)
+    assert (tmp_path / "x").read_bytes() == b"whole"
