@@ -1,9 +1,11 @@
 """Writes docs/settings.md from the typed models: `python docs/make_settings.py` (or `make golden`)."""
 
+import inspect
 from pathlib import Path
 
 from pydantic import BaseModel
 
+from tofner.begin.rules import choose
 from tofner.presets.load import load_preset, preset_names
 from tofner.settings import Settings, known_keys
 from tofner_kubeflow.pipelines.cluster import Cluster
@@ -33,6 +35,13 @@ Unknown keys are refused, and the nearest known one is named.
 """
 
 
+CHOSEN = """
+## What `tofner init` chooses
+
+From plain text and a labelled corpus it makes a preset whose settings follow from the sizes of the corpora and from the
+machine. Each is a line of the preset, and may be changed there.
+
+"""
 PROFILES_HEAD = """
 ## Profiles of clusters
 
@@ -67,9 +76,14 @@ def page() -> str:
         s = one.stages
         rates = ", ".join(f"{t.learning_rate:g}" for t in (s.mrc, s.ner, s.pseudo_ner, s.loop_mrc, s.loop_ner))
         presets.append(f"| `{name}` | {one.description} | `{one.encoder}` | {rates} |")
-    return (
-        PARAMETERS + "\n".join([*table(Settings), *presets]) + "\n" + PROFILES_HEAD + "\n".join(table(Cluster)) + "\n"
-    )
+    profiles = PROFILES_HEAD + "\n".join(table(Cluster)) + "\n"
+    return PARAMETERS + "\n".join([*table(Settings), *presets]) + "\n" + CHOSEN + rules() + profiles
+
+
+def rules() -> str:
+    """The rules of `tofner init`, from the function that applies them."""
+    text = inspect.getdoc(choose) or ""
+    return text.partition("\n\n")[2] + "\n"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import getpass
 import io
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -328,6 +329,48 @@ def compare_tags(
         show(found, Console())
     if found.drifted:
         raise typer.Exit(DRIFTED)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to; its files are used, too.")],
+    text: Annotated[list[Path], typer.Option(help="Plain target text, a sentence a line. Repeatable.")] = [],  # noqa: B006
+    corpus: Annotated[list[Path], typer.Option(help="Labelled sentences of a source. Repeatable.")] = [],  # noqa: B006
+    types: Annotated[str, typer.Option(help="A,B=description,...; all of the corpus when not given.")] = "",
+    language: Annotated[str, typer.Option(help="Of the target, two letters.")] = "en",
+    encoder: Annotated[str, typer.Option(help="Hub id, folder or s3:// prefix; chosen when not given.")] = "",
+    questions: Annotated[list[Path], typer.Option(help="SQuAD file on target text. Repeatable.")] = [],  # noqa: B006
+    test: Annotated[list[Path], typer.Option(help="Labelled target sentences, for scoring alone.")] = [],  # noqa: B006
+) -> None:
+    """Make a preset, questions and a data root from plain text and a labelled corpus.
+
+    Without --text and --corpus, those that lie in DIR are taken: .txt, and .conll, .bio, .iob, .tsv or .parquet; on a
+    terminal you are asked for what is missing. Settings are chosen by sizes and machine (docs/settings.md).
+
+    Example: tofner init clinic --text notes.txt --corpus news.conll --types "PER,ORG,DISEASE=diseases or disorders"
+    """
+    from tofner.begin.init import Given, found_in, parse_types
+    from tofner.begin.init import init as begin
+    from tofner.begin.rules import Machine
+
+    texts, corpora = found_in(folder)
+    texts, corpora = list(text) or texts, list(corpus) or corpora
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        texts = texts or [Path(typer.prompt("Plain text of the target, a sentence a line (file)"))]
+        corpora = corpora or [Path(typer.prompt("Labelled sentences of a source, CoNLL columns (file)"))]
+    named = parse_types(types) if types else {}
+    given = Given(texts, corpora, named, language, encoder, list(questions), list(test))
+    folder.mkdir(parents=True, exist_ok=True)
+    made = begin(folder, given, Machine.here())
+    found = ", ".join(f"{name} {count:,}" for name, count in made.types.items())
+    typer.echo(f"{made.preset}: {found}")
+    typer.echo(f"{made.sizes.source:,} labelled source sentences, {made.sizes.target:,} target sentences")
+    for line in [*made.chosen.why, *made.notes]:
+        typer.echo(f"- {line}")
+    where = (
+        f"--preset {shlex.quote(str(made.preset))} --data {shlex.quote(str(made.data))} --iterations {made.iterations}"
+    )
+    typer.echo(f"\nNext:\n  tofner check {where}\n  tofner run {where}")
 
 
 @app.command()

@@ -292,6 +292,7 @@ RUN = {
                   "target_mrc": {"train": []}, "source_mrc": {"train": []}},
     },
     "transductive": False,
+    "helped": "The method helped.",
     "rows": name_rows(HISTORY, [scored("h2", 0.5)]),
     "final": {"details": {"scores": SCORES}, "metrics": {"f1": 0.5}},
     "types": ["PER"],
