@@ -137,7 +137,7 @@ def closing(told: dict[str, Any], out: Path) -> list[str]:
 
     `told` is the report's `run.json`; `out` the folder with copies of model, report and tags.
     """
-    lines = ["", told["verdict"], told["helped"]]
+    lines = ["", told["verdict"], told["helped"], *(f"WARNING: {alarm}" for alarm in told["alarms"])]
     if example := _example(out / "tags"):
         lines += ["", f"For example: {example}"]
     model = shlex.quote(str(out / "model"))

@@ -262,6 +262,8 @@ class Export(Strict):
     tolerance: float = Field(default=1e-3, gt=0, description="largest difference of two logits")
     text_sentences: int = Field(default=200, gt=0, description="real target sentences to compare on, and to calibrate "
                                 "int8 by")  # fmt: skip
+    told_sentences: int = Field(default=1000, gt=0, description="target sentences that the finished tagger labels, "
+                                "drawn by seed, to tell what it finds where nothing is labelled")  # fmt: skip
     int8: bool = Field(default=True, description="make an int8 graph too, published if it keeps its F1")
     int8_margin: float = Field(default=0.003, ge=0, description="F1 that int8 may lose on the source dev")
     int8_dev_sentences: int = Field(default=1000, gt=0, description="source dev sentences that decide on int8")
@@ -302,6 +304,11 @@ class Gate(Strict):
     min_entities: int = Field(default=50, gt=0, description="labelled ones of a deciding set, likewise")
     vanished: int = Field(default=20, gt=0, description="finds of a type in target text by the latest model, from "
                           "which on a new one that finds none is held back")  # fmt: skip
+
+    lost_types: Literal["tell", "hold"] = Field(default="tell", description="what a type does that is a tenth as "
+                                                "frequent in target text, as the new model tags it, as in the labelled "
+                                                "source, or less: be told, or hold the model back as well, also the "
+                                                "first one")  # fmt: skip
 
     @model_validator(mode="after")
     def _samples_suffice(self) -> "Gate":

@@ -186,9 +186,9 @@ def test_a_run_closes_with_verdict_example_and_what_is_next(tmp_path: Path) -> N
     ]
     (tmp_path / "tags").mkdir()
     (tmp_path / "tags/a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    lines = commands.closing({"verdict": "Good.", "helped": "It helped."}, tmp_path)
+    lines = commands.closing({"verdict": "Good.", "helped": "It helped.", "alarms": ["PER has vanished"]}, tmp_path)
     assert lines == [
-        "", "Good.", "It helped.", "", "For example: [Merkel PER] ran", "", "Next:",
+        "", "Good.", "It helped.", "WARNING: PER has vanished", "", "For example: [Merkel PER] ran", "", "Next:",
         f"  tofner tag {tmp_path}/model 'A sentence of your own.'", f"  {tmp_path}/report/report.html",
     ]  # fmt: skip
 

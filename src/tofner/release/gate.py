@@ -7,7 +7,7 @@ promote; text without labels can only hold back, since agreement is not correctn
     labelled target sets, where there are any, decide; else the source dev does
     not-worse   every deciding set: the low end of the interval is at -margin or above
     better      so, and on one of them the low end is above 0
-    either      no type has vanished from the target text
+    either      no type has vanished from the target text; with `lost_types` hold, none that the source has either
 
 The burden of proof lies on the candidate: a set that is too small to show that it is not worse holds it back.
 """
@@ -93,7 +93,12 @@ class Verdict:
 
 
 def decide(
-    gate: Gate, champion: str | None, labelled: Sequence[Labelled], text: Sequence[Unlabelled] = (), seed: int = 0
+    gate: Gate,
+    champion: str | None,
+    labelled: Sequence[Labelled],
+    text: Sequence[Unlabelled] = (),
+    seed: int = 0,
+    lost: Sequence[str] = (),
 ) -> Verdict:
     """Whether the candidate takes the champion's place.
 
@@ -104,15 +109,19 @@ def decide(
         labelled: the source dev, and target sets where the user has some.
         text: target text without labels; not read where there is no champion.
         seed: of the resamples.
+        lost: types that the source has and that are all but gone from the target text as the candidate tags it, each
+            in words; they hold it back where `gate.lost_types` says so.
     """
+    held = [f"lost: {one}" for one in lost] if gate.lost_types == "hold" else []
     if champion is None:
         alone = [_alone(one) for one in labelled]
-        why = "there is no model to compare with yet"
-        return Verdict(gate.promote != "never", f"{why}{_unless_never(gate)}", gate.promote, None, alone, [])
+        why = "; ".join(held) or "there is no model to compare with yet"
+        promote = gate.promote == "always" or (not held and gate.promote != "never")
+        return Verdict(promote, f"{why}{_unless_never(gate)}", gate.promote, None, alone, [])
     by_target = any(one.role == "target" for one in labelled)
     sets = [_compared(gate, one, seed, one.role == "target" or not by_target) for one in labelled]
     texts = [_text(gate, one) for one in text]
-    against = [*_against_sets(gate, sets), *_against_text(texts)]
+    against = [*_against_sets(gate, sets), *_against_text(texts), *held]
     deciding = ", ".join(row.name for row in sets if row.decides)
     shown = "better" if gate.promote == "better" else f"not worse by more than {gate.margin:.2f} F1 points"
     reason = "; ".join(against) or f"{shown} than {champion} on {deciding}, confidence {100 * gate.confidence:g} %"

@@ -21,6 +21,7 @@ from tofner.onnx.parity import check_parity
 from tofner.onnx.quantise import Feed, quantise
 from tofner.stages.config import ExportConfig
 from tofner.stages.runtime import NOT_CONTENT
+from tofner.stages.unlabelled import of_target
 from tofner.stages.work import Report, Work
 from tofner.tagging.engine.tagger import Tagger
 from tofner.training import checkpoint
@@ -56,6 +57,8 @@ def run(config: ExportConfig, work: Work) -> Report:
     found = check_parity(model, path, windows, settings.tolerance)
     for name in TAGGING:
         shutil.copyfile(folder / name, work.output / name)
+    shown = list(cap(read_text(corpora / "target_text.parquet"), settings.told_sentences, config.seed))
+    report.details["target"] = of_target(_tagged(work.output, shown), config.seed)
     report.metrics["max_difference"] = found["max_difference"]
     report.counts |= {"sentences": len(text), "words": int(found["words"]), "labels": len(labels)}
     report.counts["onnx_bytes"] = path.stat().st_size
@@ -69,6 +72,21 @@ def run(config: ExportConfig, work: Work) -> Report:
         f"checkpoint's by {found['max_difference']:.2g} at most, tags on {found['words']:.0f} words by none"
     )
     return report
+
+
+def _tagged(output: Path, text: list[Sentence]) -> list[Sentence]:
+    """Target sentences as the engine tags them that will serve the model, with the probability of each word's tag."""
+    tell(f"export: tagging {len(text)} target sentences, to tell what it finds in them")
+    found: list[Sentence] = []
+    with Tagger.load(output) as tagger:
+        parts = range(0, len(text), _SCORED_TOGETHER)
+        ticked = ticking(parts, "export: target text tagged, hundreds", len(parts))
+        groups = ([tagger.words(one.tokens) for one in text[start : start + _SCORED_TOGETHER]] for start in ticked)
+        for group in tagger.tag_groups(groups):
+            for tags, scores in zip(group.tags, group.probabilities, strict=True):
+                one = text[len(found)]
+                found.append(Sentence(one.id, one.tokens, tags, scores.tolist()))
+    return found
 
 
 def _add_int8(

@@ -24,6 +24,7 @@ from tofner.stages.config import JUDGED
 from tofner.stages.plan import Plan
 from tofner.stages.runtime import read_json, run_stage
 from tofner.stages.steps import place_of
+from tofner.stages.unlabelled import warnings
 
 KINDS: dict[str, Literal["source", "target"]] = {JUDGED[0]: "source", JUDGED[1]: "target"}
 Found = dict[str, list[Sentence]]  # tagged sentences by the set that they are of
@@ -61,8 +62,8 @@ def _judge(planned: Plan, model: str, latest: str, run_id: str) -> dict[str, str
     return found
 
 
-def release(planned: Plan, model: str, version: str, run_id: str = "") -> dict[str, Any]:
-    """Decide on a version that is stored, and make it the latest if the gate says so.
+def release(planned: Plan, model: str, version: str, run_id: str = "", report: str = "") -> dict[str, Any]:
+    """Decide on a version that is stored, and make it the latest if the gate says so; `report` is its run's.
 
     Returns:
         `promoted` and `gate`, the reason in words, for people; the verdict stands in the log.
@@ -74,7 +75,7 @@ def release(planned: Plan, model: str, version: str, run_id: str = "") -> dict[s
     if undone := versions.rolled_back(pointer, version):
         return _told(False, f"it was rolled back: {undone}; tofner models promote brings it back")
     judged = _judge(planned, model, pointer.version, run_id) if pointer.version else {}
-    verdict = _verdict(planned, pointer.version, judged)
+    verdict = _verdict(planned, pointer.version, judged, _lost(report))
     print(to_markdown(verdict).rstrip(), file=sys.stderr, flush=True)
     if not verdict.promote:
         return _told(False, verdict.reason)
@@ -112,10 +113,18 @@ def _told(promoted: bool, reason: str) -> dict[str, Any]:
     return {"promoted": promoted, "gate": reason}
 
 
-def _verdict(planned: Plan, champion: str | None, judged: dict[str, str]) -> Verdict:
+def _lost(report: str) -> list[str]:
+    """The types that have vanished from the target text against the source, as the run's report has them."""
+    if not report:
+        return []
+    known = read_json(storage.join(report, "run.json")).get("unlabelled")
+    return warnings([row for row in known["rates"] if row["change"] == "vanished"]) if known else []
+
+
+def _verdict(planned: Plan, champion: str | None, judged: dict[str, str], lost: list[str]) -> Verdict:
     gate = Gate.model_validate(planned.gate)
     if champion is None:
-        return decide(gate, None, [])
+        return decide(gate, None, [], lost=lost)
     with TemporaryDirectory(prefix="tofner-release-") as scratch:
         cache = cache_folder(Path(scratch))
         sides = {side: _read(fetch(uri, cache), JUDGED) for side, uri in judged.items()}
@@ -128,7 +137,7 @@ def _verdict(planned: Plan, champion: str | None, judged: dict[str, str]) -> Ver
             if name in truth
         ]
         text = [Unlabelled("target_text", _tags(candidate["target_text"]), _tags(other.get("target_text", [])))]
-        return decide(gate, champion, labelled, text, json.loads(planned.settings["judge"])["seed"])
+        return decide(gate, champion, labelled, text, json.loads(planned.settings["judge"])["seed"], lost)
 
 
 def _read(folder: Path, names: tuple[str, ...]) -> Found:

@@ -14,7 +14,7 @@ from tofner.corpora.corpus import read_ner
 from tofner.corpora.examples import Sentence
 from tofner.model.layout import MANIFEST, REPORT
 from tofner.model.versions import MODELS, version_of
-from tofner.stages import gather
+from tofner.stages import gather, unlabelled
 from tofner.stages.config import ReportConfig
 from tofner.stages.effect import effect, in_words
 from tofner.stages.pages.render import render_html, render_markdown
@@ -43,6 +43,10 @@ def run(config: ReportConfig, work: Work) -> Report:
     name, version = config.run["model_name"], version_of(export[1])
     published = storage.join(work.store, MODELS, name, version)
     compared = _effect(scores)
+    types = final["confusion"]["labels"][:-1] or final["details"]["types"]
+    sets = gather.part_of([*reports, gold[2]], "sets")
+    known = _unlabelled(rows, history, export, sets, types)
+    alarms = unlabelled.warnings(known["rates"]) if known else []
     value = {
         "verdict": gather.verdict(rows, final, config.run["roles"]["target_test"]),
         "effect": compared,
@@ -57,10 +61,12 @@ def run(config: ReportConfig, work: Work) -> Report:
             "published": published,
         },
         "final": final,
-        "types": final["confusion"]["labels"][:-1] or final["details"]["types"],
+        "types": types,
+        "unlabelled": known,
+        "alarms": alarms,
         "curves": gather.curves(rows, history),
         "labels": gather.labels(rows, history),
-        "sets": gather.part_of([*reports, gold[2]], "sets"),
+        "sets": sets,
         "overlaps": gather.part_of(reports, "overlaps"),
         "times": times,
         "seconds": round(sum(row["seconds"] for row in times), 1),
@@ -77,7 +83,35 @@ def run(config: ReportConfig, work: Work) -> Report:
     f1 = {f"f1_{row['name'].replace(' ', '_')}": row["f1"] for row in rows if row["f1"] is not None}
     # Of one unit, the final one first in any order. A run page shows no empty list, and nothing is no 0 of F1.
     metrics = {"f1": final["metrics"]["f1"], **f1} if f1 else {"measured": 0.0}
-    return Report(metrics=metrics, notes=value["notes"], summary=value["verdict"])
+    return Report(metrics=metrics, notes=[*alarms, *value["notes"]], summary=value["verdict"])
+
+
+def _unlabelled(
+    rows: list[dict[str, Any]],
+    history: History,
+    export: tuple[str, dict[str, Any], dict[str, Any]],
+    sets: list[dict[str, Any]],
+    types: list[str],
+) -> dict[str, Any] | None:
+    """What can be known without labels (`tofner.stages.unlabelled`); None of an export that did not look."""
+    target = export[2]["details"].get("target")
+    if target is None:
+        return None
+    names = {row["uri"]: row["name"] for row in rows}
+    taggers: dict[str, dict[str, Any]] = {}
+    for uri, manifest, _ in history:
+        if manifest["stage"] == "pseudo_label":
+            with tempfile.TemporaryDirectory(prefix="tofner-report-") as scratch:
+                folder = storage.fetch_folder(uri, Path(scratch) / "labels")
+                labelled = read_ner(folder / "pseudo_ner.parquet")
+                name = names.get(manifest["inputs"]["model"], "another tagger")
+                taggers[name] = unlabelled.spans_of(labelled, target["lengths"])
+    taggers[names.get(export[1]["inputs"]["model"], "the last tagger")] = target["spans"]
+    return {
+        **{name: target[name] for name in ("sentences", "words", "histogram", "examples")},
+        "rates": unlabelled.rates(sets, target, types),
+        "agreement": unlabelled.agreements(taggers, target["lengths"]),
+    }
 
 
 def _effect(scores: History) -> dict[str, Any] | None:

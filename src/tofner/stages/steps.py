@@ -129,7 +129,9 @@ def take(name: str, run: str, **inputs: str) -> Taken:
                 from tofner.release.registry import register_if_configured
                 from tofner.stages.release import release, run_summary
 
-                model = result.model | release(planned, given["model"], result.model["version"], run_id)
+                model = result.model | release(
+                    planned, given["model"], result.model["version"], run_id, given["report"]
+                )
                 if said := register_if_configured(model, run_id):
                     print(said, file=sys.stderr, flush=True)
                 result = replace(result, model=model, markdown=run_summary(model, given["report"]))

@@ -35,6 +35,12 @@ def run_json() -> dict[str, Any]:
         "verdict": "The tagger reaches F1 33.33 on t/test.",
         "effect": None,
         "helped": "The method helped: ner 1 against ner.",
+        "alarms": ["type LOC has vanished"],
+        "unlabelled": {
+            "sentences": 9, "words": 900, "histogram": [0, 0, 0, 0, 0, 0, 1, 0, 3, 2], "examples": [example],
+            "rates": [{"type": "LOC", "source": 31.25, "target": 0.0, "found": 0, "change": "vanished"}],
+            "agreement": [{"first": "ner", "second": "ner 1", "share": 0.875, "changed": 0.0625}],
+        },
         "run": {
             "preset": "p", "description": "news to posts", "encoder": "enc", "iterations": 1, "seed": 2,
             "overrides": [], "machine": {"device": "cpu", "threads": 2, "precision": "fp32"},
@@ -108,6 +114,7 @@ def test_the_verdict_comes_first() -> None:
 @pytest.mark.parametrize(
     "told",
     ["33.33", "25.00", "50.00", "a note", "news to posts", "1 min 15 s", "12.50 % of the words", "repaired tags 7",
+     "type LOC has vanished", "31.25", "6.25", "87.50",
      "3 of 11 in target_text stand in source_text too", "best epoch 2", "4.0 examples a second", "LOC 0.62", "LOC 0.88",
      "int8 is not published", "2.5 MB", "PER 4"],
 )  # fmt: skip
@@ -116,15 +123,24 @@ def test_what_was_gathered_stands_in_the_page(told: str) -> None:
 
 
 def test_bars_are_as_long_as_the_numbers() -> None:
-    bars = [one["style"] for one in Page(render_html(run_json())).all("i") if "style" in one]
-    widths = [float(re.findall(r"[\d.]+", style or "")[0]) for style in bars]
+    bars = [one["style"] or "" for one in Page(render_html(run_json())).all("i") if "style" in one]
+    widths = [float(re.findall(r"[\d.]+", style)[0]) for style in bars if style.startswith("width")]
+    heights = [float(re.findall(r"[\d.]+", style)[0]) for style in bars if style.startswith("height")]
+    assert heights == pytest.approx([0, 0, 0, 0, 0, 0, 33.3, 0, 100, 66.7])  # entities by score
     # F1 of two stages, one change of labels, two times: of 80 % of the track.
     assert widths == pytest.approx([0.8 * 25, 0.8 * 33.3, 0.8 * 12.5, 0.8 * 80, 0.8 * 20], abs=0.05)
 
 
 def test_types_have_colours_of_their_own() -> None:
     marks = [one["class"] for one in Page(render_html(run_json())).all("mark")]
-    assert marks == ["c0", "c0", "c1", "c1"]  # PER by type, PER of gold, LOC found, LOC of a pseudo-label
+    assert marks == [
+        "c0",
+        "c0",
+        "c1",
+        "c1",
+        "c1",
+        "c1",
+    ]  # PER by type and of gold, then LOC alone
 
 
 NASTY = "<b>|x</b> `y` *z* [l](m) & \"q\" 'r' <script>\n{{ 7 }}"
@@ -139,7 +155,22 @@ def nasty(value: Any, inside: bool = False) -> Any:
     return value + NASTY if inside and isinstance(value, str) else value
 
 
-USERS = {"verdict", "helped", "run", "notes", "labels", "sets", "errors", "types", "name", "int8", "code"}
+USERS = {
+    "verdict",
+    "alarms",
+    "rates",
+    "agreement",
+    "helped",
+    "run",
+    "notes",
+    "labels",
+    "sets",
+    "errors",
+    "types",
+    "name",
+    "int8",
+    "code",
+}
 
 
 def test_nasty_text_is_text_in_the_page() -> None:

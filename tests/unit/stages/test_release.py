@@ -99,6 +99,19 @@ def test_the_first_version_is_the_latest_and_nothing_is_compared(home: Home) -> 
     assert (home.latest, home.judged) == ("old", [])
 
 
+def test_a_type_that_the_report_says_is_lost_can_hold_the_first_version_back(home: Home, tmp_path: Path) -> None:
+    row = {"type": "PER", "source": 36.8, "target": 0.5, "found": 1}
+    known = {"rates": [{**row, "change": "vanished"}, {**row, "type": "LOC", "change": "multiplied"}]}
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report/run.json").write_text(json.dumps({"unlabelled": known}))
+    report = str(tmp_path / "report")
+    told = release(replace(home.plan, gate={"lost_types": "hold"}), "candidate", "old", "run-1", report)
+    assert (told["promoted"], home.latest) == (False, None)
+    assert "type PER has vanished" in told["gate"]
+    assert "LOC" not in told["gate"]
+    assert release(replace(home.plan, gate={}), "candidate", "old", "run-1", report)["promoted"]
+
+
 def test_an_equal_tagger_takes_the_place(second: Home, capsys: pytest.CaptureFixture[str]) -> None:
     told = second.release()
     assert told["promoted"]

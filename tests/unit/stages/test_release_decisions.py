@@ -293,6 +293,7 @@ RUN = {
     },
     "transductive": False,
     "helped": "The method helped.",
+    "alarms": ["type LOC has vanished"],
     "rows": name_rows(HISTORY, [scored("h2", 0.5)]),
     "final": {"details": {"scores": SCORES}, "metrics": {"f1": 0.5}},
     "types": ["PER"],
