@@ -15,7 +15,7 @@ from tofner.model.layout import REPORT
 from tofner.stages.plan import Plan
 from tofner.stages.steps import chain, find, place_of
 
-START_S = 5.0
+START_S = 10.0
 TRAIN = 3  # as much as reading
 QUERY_WORDS = 10  # of a question
 

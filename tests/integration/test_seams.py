@@ -271,6 +271,42 @@ def test_the_report_gathers_what_every_stage_said(run: Run) -> None:
     assert list(run.of("report")[0].artifacts["metrics"].metadata) == ["f1", "f1_ner", "f1_ner_1", "f1_pseudo_ner"]
 
 
+def test_the_report_compares_the_last_tagger_with_the_first(run: Run) -> None:
+    told = run.of("report")[0].said("run.json")
+    scored = [task.said()["details"]["scores"] for task in run.of("evaluate")]
+    for kind, name in (("exact", "micro"), ("spans", "spans")):
+        assert told["effect"][kind]["candidate"] == pytest.approx(scored[-1][name]["f1"])
+        assert told["effect"][kind]["champion"] == pytest.approx(scored[0][name]["f1"])
+    assert ": ner 1 against ner, F1" in told["helped"]
+    assert told["helped"] in run.of("report")[0].text("report.md")
+
+
+def test_the_report_tells_what_the_published_model_finds_in_target_text(run: Run) -> None:
+    from tofner.corpora.corpus import read_ner, read_text
+
+    known = run.of("report")[0].said("run.json")["unlabelled"]
+    text = list(read_text(Path(run.of("prepare")[0].result) / "target_text.parquet"))
+    with Tagger.load(run.of("publish")[0].returned) as tagger:
+        found = tagger.tag([one.tokens for one in text])
+    assert (known["sentences"], known["words"]) == (len(text), sum(len(one.tokens) for one in text))
+    counts = {row["type"]: row["found"] for row in known["rates"]}
+    labels = [entity.label for row in found for entity in row]
+    assert counts == {type_: labels.count(type_) for type_ in counts}
+    assert sum(known["histogram"]) == len(labels) > 0
+    source = read_ner(Path(run.of("prepare")[0].result) / "source_ner.parquet")
+    words = sum(len(one.tokens) for one in source)
+    for row in known["rates"]:
+        given = sum((one.tags or []).count(f"B-{row['type']}") for one in source)
+        assert row["source"] == pytest.approx(1000 * given / words)
+    assert [(row["first"], row["second"]) for row in known["agreement"]] == [
+        ("ner", "pseudo_ner"), ("ner", "ner 1"), ("pseudo_ner", "ner 1")
+    ]  # fmt: skip
+    first, second = (read_ner(Path(task.result) / "pseudo_ner.parquet") for task in run.of("pseudo_label"))
+    changed = [x != y for a, b in zip(first, second, strict=True) for x, y in zip(a.tags, b.tags, strict=True)]  # type: ignore[arg-type]
+    assert known["agreement"][0]["changed"] == pytest.approx(sum(changed) / len(changed), abs=0.02)  # orphans begin one
+    assert known["agreement"][1]["changed"] > 0
+
+
 def test_the_report_says_how_many_labels_changed(run: Run) -> None:
     from tofner.corpora.corpus import read_ner
 

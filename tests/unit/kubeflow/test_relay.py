@@ -81,14 +81,14 @@ class Run:
 def test_time_left_is_learned_from_the_work_that_is_done() -> None:
     run = Run(terminal=False)
     assert run.at(0, started("mlm")) == "task 1 of 3: line 2: mlm\n> line 2: mlm\n"
-    run.at(25, ended("mlm"))  # 100 units in 25 s less START_S: 0.2 s each
+    run.at(25, ended("mlm"))  # 100 units in 25 s less START_S: 0.15 s each
     assert run.relay.seconds == {"line 2: mlm": 25.0}
-    # ner: 5 + 200 * 0.2 = 45 s, export: 5 s; 25 of 75 s are over.
+    # ner: 10 + 200 * 0.15 = 40 s, export: 10 s; 25 of 75 s are over.
     told = "task 2 of 3: line 6: ner, 33% of the work, about 0:50 left"
     assert run.at(25, started("ner")) == f"{told}\n> line 6: ner\n"
     bar = "    ner ██████████··········  50%  step 30/60  loss 0.5  9 s left\n"
-    # Half of it took 45 s, 40 after its start. 100 and 100 units have cost 20 + 40 s, 0.3 s each: ner is 65 s in all.
-    assert run.at(70, bar).splitlines()[1] == "  task 2 of 3: line 6: ner, 65% of the work, about 0:38 left"
+    # Half of it took 45 s, 35 after its start. 100 and 100 units have cost 15 + 35 s, 0.25 s each: ner is 60 s in all.
+    assert run.at(70, bar).splitlines()[1] == "  task 2 of 3: line 6: ner, 64% of the work, about 0:40 left"
     assert len(run.at(71, bar).splitlines()) == 1  # now and then, not with each line
 
 
@@ -104,9 +104,9 @@ def test_a_run_does_not_go_backwards() -> None:
     run.at(25, ended("mlm"))
     run.at(25, started("ner"))
     run.at(30, "    ner ██  90%  step 9/10  loss 0.5  1 s left\n")
-    assert ", 81% of the work, about 0:07 left" in run.relay.progress()
+    assert ", 71% of the work, about 0:12 left" in run.relay.progress()
     run.at(31, "    ner ██  10%  step 1/10  loss 0.5  99 s left\n")  # a second loop of the same task
-    assert ", 81% of the work, about 0:4" in run.relay.progress()
+    assert ", 71% of the work, about 0:4" in run.relay.progress()
 
 
 def test_one_line_moves_on_a_terminal() -> None:
