@@ -85,7 +85,14 @@ class Run:
         preset = make_preset(self.root / "preset.yaml", make_encoder(self.root / "encoder"))
         switches = dict.fromkeys(("mlm", "mrc", "pseudo", "order"), "preset")
         told = {"preset": str(preset), "data": self.data, "store": self.store, "encoder": "", "iterations": 1}
-        more = {"seed": 2019, "overrides": OVERRIDES, "model_name": "tiny-tagger", "max_iterations": 2, "gpus": 2}
+        more = {
+            "seed": 2019,
+            "overrides": OVERRIDES,
+            "model_name": "tiny-tagger",
+            "max_iterations": 2,
+            "gpus": 2,
+            "threads": 0,
+        }
         self.plan: str = plan.python_func(**told, **switches, **more, run_id="run-7")
 
     def do(self, component: Any, step: str = "", **inputs: str) -> Any:
