@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import typer
 
 from tofner.errors import BadInput, BadSettings, PassingFault, Problem, TofnerError
+from tofner.exchange.command import convert_
 
 # Extra of pyproject.toml by what an `import` names.
 EXTRA_OF = {
@@ -33,6 +34,7 @@ EXTRA_OF = {
     "safetensors": "train",
     "torch": "train",
     "transformers": "train",
+    "spacy": "spacy",
     "docker": "pipeline",
     "kfp": "pipeline",
     "model_registry": "registry",
@@ -464,6 +466,8 @@ def runs(
         for name, one in found.items():
             typer.echo(f"{name}  {one['status']:<9}  {one['stage'] or one['model']}")
 
+
+app.command("convert")(convert_)
 
 models = typer.Typer(
     name="models",

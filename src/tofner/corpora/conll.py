@@ -106,6 +106,7 @@ class ConllFile:
     is one `row` of the file, `lines[i]` is that row and holds all its tokens.
     `repairs` lists the lines of sentences whose tags broke the scheme, with the number of tags mended. `spaced` counts
     tokens with white space inside, which tab-separated files can have; `c1_controls` those with U+0080 to U+009F.
+    Of JSON lines, `widened` counts entities that grew to whole words, `blank` records without a word.
     """
 
     uri: str
@@ -119,6 +120,8 @@ class ConllFile:
     repairs: list[tuple[int, int]] = field(default_factory=list)
     spaced: int = 0
     c1_controls: int = 0
+    widened: int = 0
+    blank: int = 0
     rows: bool = False
     problems: Problems = field(default_factory=lambda: Problems(""))
 
