@@ -187,6 +187,10 @@ def _check_ner(file: RoleFile, row: FileReport, report: CheckReport) -> list[lis
         _note(report, file, f"{read.scheme} tags, converted to BIO2")
     if read.docstarts:
         _note(report, file, f"{read.docstarts} -DOCSTART- lines skipped")
+    if read.widened:
+        _note(report, file, f"{read.widened} entities begin or end inside a word and were widened to whole words")
+    if read.blank:
+        _note(report, file, f"{read.blank} records without a word skipped")
     if read.spaced:
         _note(report, file, f"{read.spaced} tokens have a space inside")
     return [sentence.tokens for sentence in sentences]

@@ -4,8 +4,8 @@ ner/SET/SPLIT.conll[.gz]    labelled sentences
 mrc/SET/SPLIT.json[.gz]     questions
 text/SET/SPLIT.txt[.gz]     unlabelled sentences; where there is none, the words of ner/SET/SPLIT are taken
 
-Each may be SPLIT.parquet instead (`tofner.corpora.parquet` says with which columns); where a folder has both, the other
-one is read.
+Sentences may be SPLIT.jsonl[.gz] instead (`tofner.corpora.jsonl`), and anything SPLIT.parquet (`tofner.corpora.parquet`
+says with which columns); where a folder has several, the first of these is read.
 """
 
 import difflib
@@ -16,11 +16,12 @@ from tofner import storage
 from tofner.errors import BadData, Problem
 
 Content = Literal["ner", "mrc", "text"]
-_NER = (("ner", ".conll"), ("ner", ".conll.gz"), ("ner", ".parquet"))
+_NER = (("ner", ".conll"), ("ner", ".conll.gz"), ("ner", ".jsonl"), ("ner", ".jsonl.gz"), ("ner", ".parquet"))
+_TEXT = (("text", ".txt"), ("text", ".txt.gz"), ("text", ".jsonl"), ("text", ".jsonl.gz"), ("text", ".parquet"))
 PLACES: dict[Content, tuple[tuple[str, str], ...]] = {
     "ner": _NER,
     "mrc": (("mrc", ".json"), ("mrc", ".json.gz"), ("mrc", ".parquet")),
-    "text": (("text", ".txt"), ("text", ".txt.gz"), ("text", ".parquet"), *_NER),
+    "text": (*_TEXT, *_NER),
 }
 
 

@@ -1,4 +1,4 @@
-"""A file of a data root by what its name ends with: column files, plain text, SQuAD files, or Parquet for any of them.
+"""A file of a data root by what its name ends with: column files, JSON lines, plain text, SQuAD files, or Parquet.
 
 `scan_*` gather the problems of a file in its `.problems`; `read_*` raise them:
 
@@ -6,7 +6,7 @@
     BadInput   there is no such file, or it may not be read
 """
 
-from tofner.corpora import conll, parquet, plain, squad
+from tofner.corpora import conll, jsonl, parquet, plain, squad
 from tofner.corpora.conll import ConllFile
 from tofner.corpora.plain import TextFile
 from tofner.corpora.squad import SquadFile
@@ -14,11 +14,15 @@ from tofner.corpora.squad import SquadFile
 
 def scan_labelled(uri: str) -> ConllFile:
     """Labelled sentences, their tags as BIO2."""
+    if uri.endswith(jsonl.ENDINGS):
+        return jsonl.scan_labelled(uri)
     return parquet.scan_labelled(uri) if _is_parquet(uri) else conll.scan(uri)
 
 
 def scan_text(uri: str) -> TextFile:
     """Words of plain text or of a labelled file, whose tags are never looked at."""
+    if uri.endswith(jsonl.ENDINGS):
+        return jsonl.scan_text(uri)
     return parquet.scan_text(uri) if _is_parquet(uri) else plain.scan(uri)
 
 

@@ -106,6 +106,7 @@ def read_labelled(
                 ]
             )
         _count(report, "repaired_tags", file.repaired_tags)
+        _count(report, "widened_entities", file.widened)
         _count(report, "dropped_entities", mapped.dropped.total())
         sentences += mapped.sentences
         row = sets.labelled_row(part, split, file, mapped.sentences, mapped.dropped.total())

@@ -20,6 +20,7 @@ Row = dict[str, Any]
 def labelled_row(part: str, split: str, file: ConllFile, sentences: Sequence[Sentence], dropped: int) -> Row:
     """`sentences` are the file's after the label map, which dropped so many entities."""
     mended = {"repaired_tags": file.repaired_tags, "dropped_entities": dropped, "docstarts": file.docstarts}
+    mended |= {"widened_entities": file.widened, "blank_records": file.blank}
     found = Counter(span.type for one in sentences for span in tags_to_spans(one.tags or []))
     return _row(part, split, [one.tokens for one in sentences], mended, entities=dict(sorted(found.items())))
 

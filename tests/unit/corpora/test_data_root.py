@@ -47,7 +47,7 @@ def test_existing(root: str) -> None:
     ("kind", "name", "message"),
     [
         ("ner", "new/train", r"no ner file of new/train; expected ner/new/train\.conll or ner/new/train\.conll\.gz or "
-                             r"ner/new/train\.parquet; "
+                             r"ner/new/train\.jsonl or ner/new/train\.jsonl\.gz or ner/new/train\.parquet; "
                              "did you mean news[?] the sets here are hub, news, tweets"),
         ("ner", "news/test", "news has the splits dev, train"),
         ("mrc", "zz/train", "the sets here are hub-qa, qa"),
