@@ -21,6 +21,7 @@ import typer
 
 from tofner.errors import BadInput, BadSettings, PassingFault, Problem, TofnerError
 from tofner.exchange.command import convert_
+from tofner.exchange.convert import Format as LabelFormat
 
 # Extra of pyproject.toml by what an `import` names.
 EXTRA_OF = {
@@ -468,6 +469,49 @@ def runs(
 
 
 app.command("convert")(convert_)
+
+
+@app.command()
+def choose(
+    model: Annotated[
+        str, typer.Argument(help="Published model: a version folder, or the model's root for its latest.")
+    ],
+    text: Annotated[str, typer.Argument(help="Text a line (.txt), or any format that `convert` reads.")],
+    out: Annotated[str, typer.Argument(help="File to write, in any format that `convert` writes.")],
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="Sentences to choose.")] = 50,
+    against: Annotated[str, typer.Option(help="A second model: sentences that the two tag differently go first.")] = "",
+    without: Annotated[str, typer.Option(help="File of sentences that are not wanted: those corrected already.")] = "",
+    from_: Annotated[
+        LabelFormat | None, typer.Option("--from", help="Format of TEXT, if its name does not say.")
+    ] = None,
+    to: Annotated[LabelFormat | None, typer.Option(help="Format of OUT, if not by its name.")] = None,
+    precision: Annotated[Precision, typer.Option(help="Which graph of the models.")] = Precision.fp32,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU cores; else as many as the pod may use.")] = None,
+) -> None:
+    """Choose the sentences to correct first: disputed or uncertain, and no two alike.
+
+    Written with the model's entities, to be corrected in a tool, and with the reason for each. The same text and models
+    give the same choice (docs/tagging.md has the formula).
+
+    Example: tofner choose MODEL posts.txt tasks.json -n 50
+    """
+    from tofner.exchange.convert import format_of, read, write
+    from tofner.exchange.told import Told
+    from tofner.tagging import Tagger
+    from tofner.tagging.choose import choose as chosen_of
+
+    written_as = to or format_of(out)
+    told = Told()
+    records = read(text, told, from_)[1]
+    done = read(without, Told())[1] if without else []
+    tagger = Tagger.load(model, precision=precision.value, threads=threads)
+    other = Tagger.load(against, precision=precision.value, threads=threads) if against else None
+    chosen = chosen_of(records, tagger, number, other, done, text)
+    where = write(chosen, out, written_as, told, text)
+    typer.echo(f"{len(chosen)} of {len(records)} texts: {where}")
+    for line in told.lines():
+        typer.echo(line)
+
 
 models = typer.Typer(
     name="models",
