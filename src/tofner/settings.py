@@ -59,6 +59,27 @@ class NerAsMrc(Strict):
         return self
 
 
+class TargetNerRole(Strict):
+    """A few labelled target sentences: to train on, to measure on, or some for each."""
+
+    sets: list[Split] = Field(default=[], description="labelled target sentences; without any, the target has no "
+                              "labels, as in the paper")  # fmt: skip
+    train_share: float = Field(default=1.0, ge=0, le=1, description="share that every tagger is trained on; the others "
+                               "are part of the test. 0.5: half trains, half measures")  # fmt: skip
+    split_seed: int = Field(default=0, ge=0, description="which sentences train; equal ones are on one side")
+    weight: int = Field(default=10, ge=1, description="times that each stands among the training sentences of an epoch")
+
+    @property
+    def trains(self) -> bool:
+        """Whether any of them is trained on."""
+        return bool(self.sets) and self.train_share > 0
+
+    @property
+    def measures(self) -> bool:
+        """Whether any of them is part of the test."""
+        return bool(self.sets) and self.train_share < 1
+
+
 class Roles(Strict):
     """Which set plays which part. Names in brackets are those of Algorithm 1."""
 
@@ -69,6 +90,7 @@ class Roles(Strict):
                                      "without any, the taggers are not measured")  # fmt: skip
     target_dev: list[Split] = Field(default=[], description="labelled target sentences that decide on releases, read "
                                     "by the gate alone; not those of the test")  # fmt: skip
+    target_ner: TargetNerRole = TargetNerRole()
     target_mrc: MrcRole = Field(default=MrcRole(), description="questions on target text [D_t,m]")
     source_mrc: MrcRole = Field(default=MrcRole(), description="questions on source text [D_s,m]")
 
@@ -410,6 +432,12 @@ class Settings(Strict):
             raise ValueError("roles.source_ner needs a train and a dev set")
         if not self.roles.target_text:
             raise ValueError("roles.target_text needs at least one set")
+        for role in ("target_test", "target_dev"):
+            if twice := set(self.roles.target_ner.sets) & set(getattr(self.roles, role)):
+                raise ValueError(
+                    f"roles.target_ner.sets: {', '.join(sorted(twice))} is roles.{role} too; "
+                    "roles.target_ner.train_share says which part trains and which measures"
+                )
         return self
 
     def tagger_type(self, type_: str) -> str | None:
@@ -431,6 +459,7 @@ class Settings(Strict):
         yield from (Part("target_text", "text", split) for split in given.target_text)
         yield from (Part("target_test", "ner", split) for split in given.target_test)
         yield from (Part("target_dev", "ner", split) for split in given.target_dev)
+        yield from (Part("target_ner", "ner", split) for split in given.target_ner.sets)
         for name, mrc in (("target_mrc", given.target_mrc), ("source_mrc", given.source_mrc)):
             for side, splits in (("train", mrc.train), ("dev", mrc.dev)):
                 yield from (Part(f"{name}.{side}", "mrc", split) for split in splits)

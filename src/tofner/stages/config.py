@@ -7,6 +7,8 @@ A stage's result depends on its config and on what it reads, and on nothing else
 from collections.abc import Collection
 from typing import Any
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
 from tofner.settings import (
     Evaluate,
     Export,
@@ -32,6 +34,17 @@ TYPED = "_typed"  # end of the name of a corpus that has the types of the questi
 JUDGED = ("source_ner_dev", "target_dev", "target_text")  # files of what `judge` makes; target_dev where there is one
 
 
+OFF = ("target_ner", "target_weight")
+
+
+class Labelled(Strict):
+    """The role `target_ner` as `prepare` and `gold` divide it."""
+
+    sets: list[Split]
+    train_share: float
+    split_seed: int
+
+
 class StageConfig(Strict):
     """`encoder_digest` tells orchestrators that cache by arguments when an encoder has changed in its place; keys do
     without, since they cover what the encoder holds."""
@@ -39,6 +52,12 @@ class StageConfig(Strict):
     seed: int
     code: str
     encoder_digest: str = ""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_off(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Settings of a role that a run does not have are in no key: they came later than the results of such runs."""
+        value: dict[str, Any] = handler(self)
+        return {name: part for name, part in value.items() if part or name not in OFF}
 
     def reads(self, given: Collection[str]) -> Reads:
         """The files that the stage reads of each input, if it does not read all of it; `given`: names of its inputs."""
@@ -66,6 +85,7 @@ class PrepareConfig(StageConfig):
     label_map: dict[str, str | None]
     question_types: list[str]
     question_map: dict[str, str | None]
+    target_ner: Labelled | None = None
     data_digest: str
     notes: list[str]
 
@@ -76,6 +96,7 @@ class PrepareConfig(StageConfig):
 class GoldConfig(StageConfig):
     target_test: list[Split]
     target_dev: list[Split]
+    target_ner: Labelled | None = None
     types: list[str]
     label_map: dict[str, str | None]
     data_digest: str
@@ -125,11 +146,15 @@ class LoopMrcConfig(SpanConfig):
 
 
 class NerConfig(EncoderConfig):
+    """`target_weight`: how often each labelled target sentence stands in an epoch; 0 where none is trained on."""
+
     training: Ner
     labels: list[str]
+    target_weight: int = 0
 
     def reads(self, given: Collection[str]) -> Reads:
-        return {"corpora": _files("source_ner", "source_ner_dev", "translated_ner")}
+        own = self.target_weight > 0 and "target_ner"
+        return {"corpora": _files("source_ner", "source_ner_dev", "translated_ner", own)}
 
 
 class PseudoNerConfig(NerConfig):
@@ -137,7 +162,8 @@ class PseudoNerConfig(NerConfig):
 
     def reads(self, given: Collection[str]) -> Reads:
         mixed = self.training.mix != "pseudo"
-        source = _files(mixed and "source_ner", "source_ner_dev", mixed and "translated_ner")
+        own = self.target_weight > 0 and "target_ner"
+        source = _files(mixed and "source_ner", "source_ner_dev", mixed and "translated_ner", own)
         return {"corpora": source, "pseudo": _labels(self.training)}
 
 

@@ -1,6 +1,8 @@
 """Algorithm 1, lines 5-6, 8-9 and 15-16: fine-tune h(., theta_ner).
 
-Without `pseudo` it learns from D_s,n (and its translation); with `pseudo`, from pseudo-labelled target text.
+Without `pseudo` it learns from D_s,n (and its translation); with `pseudo`, from pseudo-labelled target text. Labelled
+target sentences, where a run has some, are added in all three, each `target_weight` times an epoch: repeated, and not
+weighted in the loss, so that a batch's mean loss means the same everywhere and each repetition is in another batch.
 """
 
 import functools
@@ -8,7 +10,7 @@ from collections.abc import Sequence
 
 from tofner.corpora.corpus import read_ner
 from tofner.corpora.examples import Sentence
-from tofner.corpora.lazy import joined, mapped
+from tofner.corpora.lazy import joined, mapped, picked
 from tofner.settings import PseudoNer
 from tofner.stages.believed import held_back, read_believed
 from tofner.stages.config import NerConfig
@@ -71,12 +73,14 @@ def _training_sentences(config: NerConfig, work: Work) -> tuple[Sequence[Sentenc
     source = read_ner(corpora / "source_ner.parquet")
     translated_path = corpora / "translated_ner.parquet"
     translated: Sequence[Sentence] = read_ner(translated_path) if translated_path.is_file() else []
+    target: Sequence[Sentence] = read_ner(corpora / "target_ner.parquet") if config.target_weight else []
     held: Sequence[Sentence] = []
     parts: dict[str, Sequence[Sentence]] = {"source": source, "translated": translated}
     limit = settings.max_train_examples
     if work.given("pseudo"):
         assert isinstance(settings, PseudoNer)
         labelled: Sequence[Sentence] = read_believed(work.folder("pseudo"), settings.trust, settings.least_score)
+        labelled = _without(labelled, target)
         if settings.choose_by == "pseudo":
             labelled, held = held_back(labelled, config.seed)
         pseudo = cap(labelled, settings.max_train_examples, config.seed)
@@ -89,7 +93,18 @@ def _training_sentences(config: NerConfig, work: Work) -> tuple[Sequence[Sentenc
             whole = cap(source, settings.max_train_examples, config.seed)
             parts, limit = mixed | {"source": whole}, len(whole)
     drawn = {name: cap(part, limit, config.seed) for name, part in parts.items() if part}
-    return joined(drawn.values()), held, {f"{name}_sentences": len(part) for name, part in drawn.items()}
+    counts = {f"{name}_sentences": len(part) for name, part in drawn.items()}
+    if target:
+        counts |= {"target_sentences": len(target), "target_weight": config.target_weight}
+    return joined([*drawn.values(), *[target] * config.target_weight]), held, counts
+
+
+def _without(sentences: Sequence[Sentence], known: Sequence[Sentence]) -> Sequence[Sentence]:
+    """Those of other words than the known ones: what people have labelled is not learned from a tagger too."""
+    contents = {tuple(one.tokens) for one in known}
+    if not contents:
+        return sentences
+    return picked(sentences, [i for i, one in enumerate(sentences) if tuple(one.tokens) not in contents])
 
 
 def _agreement(sentences: Sequence[Sentence], found: Sequence[Tagging]) -> float:

@@ -23,6 +23,7 @@ from tofner.stages.machine import machine
 from tofner.stages.revision import code_revision
 
 GOLD = ("target_test", "target_dev")  # roles whose labels only `evaluate` and the gate see
+TARGET = "target_ner"  # the role of which some may train and others measure
 PLANS = "plans"  # folder of the store
 
 
@@ -101,7 +102,10 @@ def plan(
         return {"machine": on, **common(stage)}
 
     asked, queries = settings.ner_as_mrc, queries_of(settings, iterations)
-    test_files = {part.split: digest for part, digest in files.items() if part.role in GOLD}
+    given, stages = settings.roles, settings.stages
+    own = given.target_ner
+    gold = (*GOLD, TARGET) if own.measures else GOLD
+    test_files = {part.split: digest for part, digest in files.items() if part.role in gold}
     train_files = {part.split: digest for part, digest in files.items() if part.role not in GOLD}
     absent = sorted(split for split, there in present.items() if not there)
     run = {
@@ -118,11 +122,12 @@ def plan(
         "machine": trains.model_dump(),
         "model_name": name,
         "use": settings.use.model_dump(),
-        "roles": settings.roles.model_dump(),
+        "roles": settings.roles.model_dump(exclude=set() if own.sets else {TARGET}),
         "absent": absent,
     }
     first: dict[str, Any] = {"encoder_digest": encoder_digest}  # of tasks that may be the first to load it
-    given, stages = settings.roles, settings.stages
+    divided = c.Labelled(sets=own.sets, train_share=own.train_share, split_seed=own.split_seed) if own.sets else None
+    learns: dict[str, Any] = {"labels": settings.labels, "target_weight": own.weight if own.trains else 0}
     translated = [split for split in given.translated_ner.train if present.get(split, True)]
 
     def labelling(*readers: LoopMrc | PseudoNer) -> c.PseudoLabelConfig:
@@ -145,6 +150,7 @@ def plan(
             label_map=settings.label_map,
             question_types=asked.types,
             question_map=asked.label_map,
+            target_ner=divided,
             data_digest=_digest(train_files),
             notes=[f"optional set {split} is not in the data root" for split in absent],
             **common("prepare"),
@@ -152,6 +158,7 @@ def plan(
         "gold": c.GoldConfig(
             target_test=given.target_test,
             target_dev=given.target_dev,
+            target_ner=divided if own.measures else None,
             types=settings.types,
             label_map=settings.label_map,
             data_digest=_digest(test_files),
@@ -167,9 +174,9 @@ def plan(
             **first,
             **runs("mrc"),
         ),
-        "ner": c.NerConfig(training=stages.ner, labels=settings.labels, **first, **runs("ner")),
+        "ner": c.NerConfig(training=stages.ner, **learns, **first, **runs("ner")),
         "pseudo_label": labelling(stages.pseudo_ner),
-        "pseudo_ner": c.PseudoNerConfig(training=stages.pseudo_ner, labels=settings.labels, **runs("ner")),
+        "pseudo_ner": c.PseudoNerConfig(training=stages.pseudo_ner, **learns, **runs("ner")),
         "loop_label": labelling(stages.loop_mrc, stages.loop_ner),
         "loop_mrc": c.LoopMrcConfig(
             training=stages.loop_mrc,
@@ -179,7 +186,7 @@ def plan(
             typed=bool(asked.types),
             **runs("mrc"),
         ),
-        "loop_ner": c.PseudoNerConfig(training=stages.loop_ner, labels=settings.labels, **runs("ner")),
+        "loop_ner": c.PseudoNerConfig(training=stages.loop_ner, **learns, **runs("ner")),
         "evaluate": c.EvaluateConfig(evaluate=stages.evaluate, priors=corrected_on, **runs("evaluate")),
         "judge": c.JudgeConfig(judge=stages.judge, priors=corrected_on, **runs("judge")),
         "export": c.ExportConfig(export=stages.export, **runs("export", exports)),

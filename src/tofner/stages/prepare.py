@@ -5,6 +5,7 @@
     source_ner.parquet     D_s,n    and source_ner_dev.parquet; translated_ner.parquet where the role is filled
     target_mrc.parquet     D_t,m    and target_mrc_dev.parquet
     source_mrc.parquet     D_s,m    and source_mrc_dev.parquet
+    target_ner.parquet     labelled target sentences to train on, where a run has the role: the only target labels here
 
 D_s,nm, source NER as MRC, is made where it is used, by the mrc stage: of source_ner and its kin or, where questions ask
 for types that are not the tagger's, of source_ner_typed, source_ner_dev_typed and translated_ner_typed. A file that
@@ -17,10 +18,11 @@ from tofner.corpora import data_root, read
 from tofner.corpora.corpus import write_mrc, write_ner, write_text
 from tofner.corpora.data_root import Content
 from tofner.corpora.examples import MrcExample, Sentence
+from tofner.corpora.halves import halves
 from tofner.corpora.labels import map_types, unknown_type
 from tofner.errors import BadData, Problem
 from tofner.stages import sets
-from tofner.stages.config import TYPED, PrepareConfig
+from tofner.stages.config import TYPED, Labelled, PrepareConfig
 from tofner.stages.work import Report, Work
 
 
@@ -44,11 +46,12 @@ def run(config: PrepareConfig, work: Work) -> Report:
         "target_text": _words(root, "target_text", config.target_text, report),
         "source_text": [Sentence(s.id, s.tokens) for s in [*ner["source_ner"], *ner["translated_ner"]]],
     }
+    own, measuring = _target(root, config, report)
     if not text["target_text"]:
         raise BadData(Problem(root, "no target sentence", "at least one", "check roles.target_text"))
     for name, sentences in text.items():
         write_text(work.output / f"{name}.parquet", sentences)
-    for name, sentences in (ner | typed).items():
+    for name, sentences in (ner | typed | {"target_ner": own}).items():
         if sentences:
             write_ner(work.output / f"{name}.parquet", sentences)
     for name, examples in mrc.items():
@@ -62,11 +65,48 @@ def run(config: PrepareConfig, work: Work) -> Report:
         sets.overlap("target_mrc", mrc["target_mrc"], "target_mrc_dev", mrc["target_mrc_dev"]),
         sets.overlap("source_mrc", mrc["source_mrc"], "source_mrc_dev", mrc["source_mrc_dev"]),
     ]
+    if config.target_ner:
+        rows = {"target_ner, trained on": own, "target_ner, measured on": measuring}
+        shared = [sets.overlap("target_text", text["target_text"], name, part) for name, part in rows.items()]
+        report.details["overlaps"] += shared
+        report.counts |= {"target_ner": len(own)} if own else {}
+        report.notes += target_notes(len(own), len(measuring), shared[1]["shared"], config.target_ner)
     report.summary = (
         f"{len(report.details['sets'])} sets: {len(text['target_text'])} target sentences, {len(ner['source_ner'])} "
         f"labelled source sentences, {sum(map(len, mrc.values()))} questions"
     )
     return report
+
+
+def _target(root: str, config: PrepareConfig, report: Report) -> tuple[list[Sentence], list[Sentence]]:
+    """Labelled target sentences to train on, and those that measure; where all measure, no label is looked at."""
+    given = config.target_ner
+    if given is None:
+        return [], []
+    if not given.train_share:
+        return [], _words(root, "target_ner", given.sets, Report())  # `gold` tells of these files
+    return halves(_ner(root, "target_ner", given.sets, config, report), given.train_share, given.split_seed)
+
+
+def target_notes(train: int, test: int, known: int, given: Labelled) -> list[str]:
+    """What a reader of scores must know: that target labels were trained on, and what the others measure.
+
+    Args:
+        known: of those that measure, how many stand in the unlabelled text too.
+    """
+    notes = []
+    if train:
+        word = "sentence is" if train == 1 else "sentences are"
+        notes.append(f"{train} labelled target {word} trained on (roles.target_ner): this is no zero-resource run")
+    if train and test:
+        part = f"{100 * given.train_share:g} % train, the others measure (seed {given.split_seed})"
+        notes.append(f"roles.target_ner is divided: {part}; {test} sentences measure")
+    if known:
+        what = (
+            f"{known} of the {test} sentences of roles.target_ner that measure also stand in the unlabelled target text"
+        )
+        notes.append(f"transductive: {what}; such scores do not compare with others")
+    return notes
 
 
 def _typed(root: str, config: PrepareConfig, report: Report) -> dict[str, list[Sentence]]:

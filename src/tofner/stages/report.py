@@ -47,11 +47,12 @@ def run(config: ReportConfig, work: Work) -> Report:
     sets = gather.part_of([*reports, gold[2]], "sets")
     known = _unlabelled(rows, history, export, sets, types)
     alarms = unlabelled.warnings(known["rates"]) if known else []
+    tested = measured_on(config.run["roles"])
     value = {
-        "verdict": gather.verdict(rows, final, config.run["roles"]["target_test"]),
+        "verdict": gather.verdict(rows, final, tested),
         "effect": compared,
         "helped": helped(compared, rows, final),
-        "run": config.run,
+        "run": config.run | {"roles": config.run["roles"] | {"target_test": tested}},
         "transductive": config.transductive,
         "rows": [*rows, _row("export", 0, *export)],
         "model": {
@@ -152,6 +153,18 @@ def helped(compared: dict[str, Any] | None, rows: list[dict[str, Any]], final: d
     return (
         "Whether the method helped cannot be said: the run has one tagger alone, or its scores are of other sentences."
     )
+
+
+def measured_on(roles: dict[str, Any]) -> list[str]:
+    """The sets that scores are of; of labelled target sentences those that are not trained on.
+
+    >>> measured_on({"target_test": [], "target_ner": {"sets": ["a/b"], "train_share": 0.5}})
+    ['a/b (the 50 % that is not trained on)']
+    """
+    own = roles.get("target_ner", {"sets": [], "train_share": 1})
+    rest = round(100 * (1 - own["train_share"]), 2)
+    part = f" (the {rest:g} % that is not trained on)" if rest < 100 else ""
+    return [*roles["target_test"], *(f"{name}{part}" for name in own["sets"] if rest)]
 
 
 def _name_of(model: str, rows: list[dict[str, Any]]) -> str:

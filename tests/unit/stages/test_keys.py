@@ -163,6 +163,13 @@ def test_a_changed_corpus_reaches_who_reads_it(own: Setup, file: str, old: str, 
     assert changed(before, own.keys()) == expected
 
 
+def test_a_label_of_a_target_sentence_reaches_the_taggers_that_learn_it(own: Setup) -> None:
+    role = ("roles.target_ner.sets=[tgt/dev]", "roles.target_text=[tgt/train]")
+    before = own.keys(*role)
+    replace(own.root / "data/ner/tgt/dev.conll", "B-PER", "B-LOC")
+    assert changed(before, own.keys(*role)) == {"prepare"} | after("ner")
+
+
 def test_another_wording_of_a_question_keeps_the_corpora_and_the_mlm(own: Setup) -> None:
     before = own.keys()
     replace(own.root / "queries" / "en.yaml", "Who is it", "Which person is it")
@@ -217,6 +224,10 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "roles.source_mrc.train": ("[src-qa/dev]", {"prepare"} | after("mrc")),
     "roles.source_mrc.dev": ("[]", {"prepare"} | after("mrc")),
     "roles.target_dev": ("[tgt/dev]", {"gold", "judge"}),
+    "roles.target_ner.sets": ("[tgt/dev]", {"prepare"} | after("ner")),
+    "roles.target_ner.train_share": ("0.5", set()),  # nothing without sets
+    "roles.target_ner.split_seed": ("3", set()),
+    "roles.target_ner.weight": ("3", set()),
     "gate.promote": ("better", set()),  # heeded anew each time that a model is published
     "gate.margin": ("1", set()),
     "gate.confidence": ("0.9", set()),
