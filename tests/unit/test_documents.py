@@ -16,7 +16,7 @@ PATH = re.compile(r"[\w.*-]+(/[\w.*-]+)+/?|[\w.-]+\.(py|md|toml|yaml|Dockerfile)
 # Written at run time, or a user's.
 NOT_OURS = re.compile(
     r"build/tof\.yaml|build/tofner-\*\.cdx\.json|\.env|(README|report)\.md|\.venv/bin|\.tofner.*|\.(gz|zst|txt|text|conll|bio|iob|tsv|json|jsonl|ndjson|parquet|ann|conllu|spacy)"
-    r"|I/N|(.*/)?(STORE|SET|SPLIT|NAME|VERSION|DATA|FOLDER|KEY)[/.].*|_tofner|registry\.example/.*|nvidia\.com/gpu"
+    r"|I/N|(.*/)?(STORE|SET|SPLIT|NAME|VERSION|DATA|FOLDER|KEY)[/.].*|_tofner|my\.yaml|tagged\.jsonl\.tofner/.*|registry\.example/.*|nvidia\.com/gpu"
 )
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 
