@@ -235,6 +235,7 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "gate.min_sentences": ("7", set()),
     "gate.min_entities": ("7", set()),
     "gate.vanished": ("7", set()),
+    "gate.lost_types": ("hold", set()),
     "compute.device": ("cpu", set()),  # as auto finds it where no GPU is
     "compute.threads": ("7", after("mlm")),
     "compute.precision": ("bf16", after("mlm")),
