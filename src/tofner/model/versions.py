@@ -24,12 +24,11 @@ from typing import Any
 
 from tofner import storage
 from tofner.errors import BadInput, Problem
-from tofner.model.layout import ARTIFACTS, INDEX, LATEST, MANIFEST, REPORTS, TAGGING
+from tofner.model.evaluations import MODELS, reports_of
+from tofner.model.layout import ARTIFACTS, INDEX, LATEST, MANIFEST, TAGGING
 
 MOST_MOVES = 100  # kept in the history
 LONGEST_WHY = 500  # characters kept of a reason: readers fetch the file at each start
-RUN_REPORT = f"{REPORTS}/run.json"
-MODELS = "models"  # below a store: the roots of its models
 
 Now = Callable[[], datetime]
 
@@ -84,7 +83,7 @@ class Version:
     Attributes:
         whole: whether it was stored to the end; if not, a publication goes on or has died, and it cannot be promoted.
         finished_at: when the model was exported, ISO 8601.
-        f1: the run's final strict micro F1 on the target test, 0 to 1.
+        f1: strict micro F1 on the target test, 0 to 1, by the latest evaluation (`evaluations`).
         bytes: of all its files.
     """
 
@@ -263,7 +262,8 @@ def _version(root: str, name: str, whole: bool, latest: bool) -> Version:
     index = storage.folder_index(uri) if whole else None
     if index is None:
         return Version(name, uri, whole=False, latest=latest)
-    manifest, run = (_json(storage.join(uri, path)) if path in index.files else None for path in (MANIFEST, RUN_REPORT))
+    manifest = _json(storage.join(uri, MANIFEST)) if MANIFEST in index.files else None
+    run = _json(storage.join(reports_of(root, name), "run.json"))
     finished, encoder = _at(manifest, "finished_at"), _at(run, "run", "encoder")
     f1 = _at(run, "final", "metrics", "f1")
     return Version(
@@ -281,7 +281,7 @@ def _version(root: str, name: str, whole: bool, latest: bool) -> Version:
 def _json(uri: str) -> Any:
     try:
         return json.loads(storage.read_bytes(uri))
-    except ValueError:
+    except (ValueError, storage.NoSuchObject):
         return None  # a model by somebody else: what it does not say is not shown
 
 

@@ -14,7 +14,7 @@ from tofner import storage
 from tofner.corpora.corpus import read_ner
 from tofner.corpora.examples import Sentence
 from tofner.errors import BadInput
-from tofner.model import versions
+from tofner.model import evaluations, versions
 from tofner.model.fetch import cache_folder, fetch
 from tofner.model.layout import CHECKPOINT, MANIFEST
 from tofner.release.gate import Labelled, Unlabelled, Verdict, decide
@@ -32,7 +32,7 @@ Found = dict[str, list[Sentence]]  # tagged sentences by the set that they are o
 
 def root(planned: Plan) -> str:
     """Where the versions of the run's model lie."""
-    return storage.join(planned.store, versions.MODELS, planned.model_name)
+    return storage.join(planned.store, evaluations.MODELS, planned.model_name)
 
 
 def judge_both(planned: Plan, model: str, run_id: str = "") -> dict[str, str]:
@@ -94,6 +94,8 @@ def run_summary(model: dict[str, Any], report: str) -> str:
     head = "the latest" if model["promoted"] else "not made the latest"
     f1 = f"{100 * model['f1']:.2f}" if "f1" in model else "not measured"
     rows = {"F1": f1, "gate": model["gate"], "model": model["uri"], "report": report}
+    if "evaluation" in model:
+        rows["card"] = model["evaluation"]
     lines = [f"- {name}: {plain(value)}" for name, value in rows.items()]
     text = storage.read_bytes(storage.join(report, "report.md")).decode()
     return "\n".join([f"**{plain(model['name'])} {model['version']} is {head}.**", "", *lines, "", text])

@@ -12,8 +12,9 @@ from typing import Any
 from tofner import storage
 from tofner.corpora.corpus import read_ner
 from tofner.corpora.examples import Sentence
+from tofner.model.evaluations import MODELS
 from tofner.model.layout import MANIFEST, REPORT
-from tofner.model.versions import MODELS, version_of
+from tofner.model.versions import version_of
 from tofner.stages import gather, unlabelled
 from tofner.stages.config import ReportConfig
 from tofner.stages.effect import effect, in_words

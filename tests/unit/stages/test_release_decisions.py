@@ -15,7 +15,10 @@ from tests.tiny_tagger import make_graph, make_tokenizer, publish_tiny
 from tofner import storage
 from tofner.corpora.corpus import write_ner, write_text
 from tofner.corpora.examples import Sentence
+from tofner.errors import BadInput
+from tofner.model import evaluations
 from tofner.model.layout import ANSWER
+from tofner.model.versions import find
 from tofner.onnx.parity import ParityError, ShapesDiffer, ValuesDiffer, check_parity
 from tofner.onnx.quantise import Product, QuantiseReport
 from tofner.settings import Export, Machine, Ner
@@ -368,3 +371,53 @@ def test_publishing_again_changes_nothing(work: Work) -> None:
     assert ", there already: " in again.summary
     after = {p: p.stat().st_mtime_ns for p in Path(work.store).rglob("*") if p.is_file() and p.name[0] != "."}
     assert after == {path: time for path, time in states.items() if path.name[0] != "."}
+
+
+def test_a_later_test_set_tells_more_than_the_card_and_the_model_stays_as_it_is(work: Work) -> None:
+    """Published without labels, scored later, scored once more."""
+    silent: dict[str, Any] = {**RUN, "final": {"details": {"scores": {}}, "metrics": {}}}
+    silent["run"] = {**RUN["run"], "roles": {**RUN["run"]["roles"], "target_test": []}}
+    place = Path(work.inputs["report"], "run.json")
+
+    def publish(run: dict[str, Any]) -> Report:
+        place.write_text(json.dumps(run))
+        shutil.rmtree(work.scratch, ignore_errors=True)
+        return publish_stage.run(CONFIG, work)
+
+    def shown() -> float | None:
+        (model,) = find(work.store)
+        (version,) = model.versions
+        return version.f1
+
+    first = publish(silent)
+    before = {path: path.read_bytes() for path in Path(first.published).rglob("*") if path.is_file()}
+    assert shown() is None
+    assert "evaluation" not in first.details["model"]
+    scored_later = publish(RUN)
+    assert shown() == 0.5
+    beside = Path(scored_later.details["model"]["evaluation"])
+    assert beside.parent == Path(work.store, "evaluations", "tiny", DIGEST[:12])
+    assert "50.00" in (beside / "README.md").read_text()
+    assert json.loads((beside / "reports" / "run.json").read_text()) == RUN
+    assert "evaluation" not in publish(RUN).details["model"], "it is known already"
+    publish({**RUN, "final": {**RUN["final"], "metrics": {"f1": 0.625}}})
+    assert shown() == 0.625
+    assert beside.is_dir(), "earlier ones stay"
+    assert {path: path.read_bytes() for path in Path(first.published).rglob("*") if path.is_file()} == before
+
+
+def test_of_two_evaluations_at_a_time_the_second_is_told(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish_stage.run(CONFIG, work)
+    root = storage.join(work.store, "models", "tiny")
+    folder = Path(work.inputs["report"])
+    real = storage.read_pointer
+
+    def meanwhile(uri: str) -> Any:
+        found = real(uri)
+        if found is None:
+            storage.move_pointer(uri, {"evaluation": "theirs"}, None)
+        return found
+
+    monkeypatch.setattr(storage, "read_pointer", meanwhile)
+    with pytest.raises(BadInput, match="another evaluation, published meanwhile"):
+        evaluations.keep(root, DIGEST[:12], folder, "ours")
