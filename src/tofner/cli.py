@@ -446,6 +446,35 @@ def store(
 
 
 @app.command()
+def gc(
+    work: Annotated[Path, typer.Argument(metavar="WORK", help="Work folder of `tofner run`.")] = Path(".tofner"),
+    runs: Annotated[int, typer.Option(min=1, help="Last runs whose results are kept, whatever was published.")] = 3,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove what is listed.")] = False,
+) -> None:
+    """List what in a work folder's store no published version and none of the last runs needs, or delete it.
+
+    What a stopped run has left is kept until a later one has ended. Ends with 2 while a run or `tofner store` uses the
+    store. The next run finds what is kept, and makes the rest again if it is asked for.
+    """
+    from tofner import storage
+    from tofner.model import garbage
+
+    if not (work / "store").is_dir():
+        fix = "give the folder that tofner run had as --work"
+        raise BadInput(Problem(str(work), "no store", "a work folder of tofner run", fix))
+    with storage.LocalStore(work / "store") as server:
+        os.environ.update(server.environment())
+        found = garbage.find(f"s3://{storage.BUCKET}", runs)
+        for one in found:
+            typer.echo(f"{one.bytes / 2**20:10.1f} MiB  {one.uri}")
+            if delete:
+                storage.remove_folder(one.uri)
+        total = sum(one.bytes for one in found) / 2**20
+        done = "deleted" if delete else "not deleted; --delete removes them"
+        typer.echo(f"{total:10.1f} MiB in {len(found)} folders that nobody needs, {done}")
+
+
+@app.command()
 def runs(
     store: Annotated[str, typer.Argument(help="Where runs keep their results: the parameter `store`.")],
     run: Annotated[str, typer.Argument(help="A run; all are listed when not given.")] = "",
