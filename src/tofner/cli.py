@@ -281,6 +281,11 @@ def _tag_quickly(
             sys.exit(128 + signal.SIGPIPE)
 
 
+def _on_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def _told(what: Any, as_json: bool) -> None:
     """On stdout: `lines` for people, or `to_json`."""
     typer.echo(json.dumps(what.to_json(), indent=1, ensure_ascii=False) if as_json else "\n".join(what.lines()))
@@ -358,7 +363,7 @@ def init(
 
     texts, corpora = found_in(folder)
     texts, corpora = list(text) or texts, list(corpus) or corpora
-    if sys.stdin.isatty() and sys.stdout.isatty():
+    if _on_terminal():
         texts = texts or [Path(typer.prompt("Plain text of the target, a sentence a line (file)"))]
         corpora = corpora or [Path(typer.prompt("Labelled sentences of a source, CoNLL columns (file)"))]
     named = parse_types(types) if types else {}

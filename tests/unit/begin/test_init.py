@@ -159,3 +159,13 @@ def test_the_command_takes_what_lies_in_the_folder(files: dict[str, Path], tmp_p
     assert f"tofner run --preset {folder / 'own.yaml'} --data {folder / 'data'} --iterations 0" in shown.output
     again = CliRunner().invoke(cli.app, ["init", str(tmp_path / "empty")])
     assert isinstance(again.exception, BadSettings)  # no terminal: nobody is asked
+
+
+def test_on_a_terminal_it_asks_for_what_is_missing(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_on_terminal", lambda: True)
+    answers = f"{files['notes.txt']}\n{files['news.conll']}\n"
+    shown = CliRunner().invoke(cli.app, ["init", str(tmp_path / "asked")], input=answers)
+    assert shown.exit_code == 0, shown.output
+    assert load_preset(str(tmp_path / "asked/asked.yaml")).types == ["PER", "DISEASE", "LOC"]
