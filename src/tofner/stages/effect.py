@@ -50,5 +50,5 @@ def _points(one: Comparison) -> str:
     >>> _points(Comparison(0.52, 0.5, 0.02, -0.001, 0.04, 0.1, 100, 50, 1000))
     '50.00 to 52.00, +2.00 (-0.10 to +4.00)'
     """
-    difference, low, high = (round(100 * value, 2) + 0.0 for value in (one.difference, one.low, one.high))
-    return f"{100 * one.champion:.2f} to {100 * one.candidate:.2f}, {difference:+.2f} ({low:+.2f} to {high:+.2f})"
+    before, now, low, high = (round(100 * value, 2) + 0.0 for value in (one.champion, one.candidate, one.low, one.high))
+    return f"{before:.2f} to {now:.2f}, {now - before:+.2f} ({low:+.2f} to {high:+.2f})"
