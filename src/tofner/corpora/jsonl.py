@@ -110,13 +110,13 @@ def _objects(values: Iterator[tuple[int, Any]], problems: Problems) -> Iterator[
 
 
 def records(
-    data: bytes, problems: Problems, make: "Callable[[dict[str, Any]], Record | None] | None" = None
+    data: bytes, problems: Problems, make: "Callable[[dict[str, Any], int], Record | None] | None" = None
 ) -> list[Record]:
-    """The records of a file by `make` (None leaves one out); what it finds wrong is added to the problems."""
+    """The records of a file, made of an object and its line (None leaves one out); what is wrong becomes problems."""
     found: list[Record] = []
     for number, value in read_objects(data, problems):
         try:
-            record = (make or read_record)(value)
+            record = make(value, number) if make else read_record(value)
         except Wrong as error:
             problems.add(*error.told, number)
             continue
@@ -286,7 +286,7 @@ def scan_text(uri: str) -> TextFile:
     words = ConllFile(uri, problems=file.problems)  # counts what is odd about tokens
     ids = _Ids(uri, file.problems)
 
-    def unlabelled(value: dict[str, Any]) -> Record:
+    def unlabelled(value: dict[str, Any], _: int) -> Record:
         return read_record({name: part for name, part in value.items() if name != "entities"})
 
     for record in records(textfile.read_file(uri), file.problems, unlabelled):

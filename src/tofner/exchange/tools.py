@@ -7,7 +7,6 @@ are checked against it, and taken as UTF-16 where only these fit.
 """
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -23,7 +22,6 @@ from tofner.corpora.jsonl import (
     check_type,
     check_words,
     own_words,
-    read_record,
     records,
 )
 from tofner.corpora.textfile import Problems
@@ -35,7 +33,7 @@ Json = dict[str, Any]
 NO_SPANS = "results that are no labelled spans were left out"
 
 
-def parse(data: bytes, uri: str, make: Callable[[Json], Record | None]) -> list[Record]:
+def parse(data: bytes, uri: str, make: Callable[[Json, int], Record | None] | None = None) -> list[Record]:
     """The records of a file; raises BadData, every wrong one listed."""
     problems = Problems(uri)
     found = records(data, problems, make)
@@ -72,7 +70,7 @@ def _score(one: Entity) -> Json:
 
 
 def read_jsonl(data: bytes, uri: str, told: Told) -> list[Record]:
-    return parse(data, uri, read_record)
+    return parse(data, uri)
 
 
 def write_jsonl(records: Sequence[Record], place: str, told: Told) -> bytes:
@@ -97,7 +95,7 @@ def write_jsonl(records: Sequence[Record], place: str, told: Told) -> bytes:
 def read_doccano(data: bytes, uri: str, told: Told) -> list[Record]:
     """`label` or `labels` as [[start, end, type]], or `entities` with start_offset and end_offset."""
 
-    def make(value: Json) -> Record:
+    def make(value: Json, line: int) -> Record:
         rest = dict(value)
         record = Record(check_text(rest.pop("text", rest.pop("data", None))), id=rest.pop("id", None))
         lists = [rest.pop(name) for name in ("label", "labels") if name in rest]
@@ -105,8 +103,8 @@ def read_doccano(data: bytes, uri: str, told: Told) -> list[Record]:
             lists.append([_of_doccano(one) for one in check_list(rest.pop("entities"))])
         for one in lists:
             record.entities = [*(record.entities or []), *(_triple(part, record.text) for part in check_list(one))]
-        told.lose("relations were left out", uri, None, len(rest.pop("relations", None) or []))
-        told.lose("comments were left out", uri, None, len(rest.pop("Comments", None) or []))
+        told.lose("relations were left out", uri, line, len(rest.pop("relations", None) or []))
+        told.lose("comments were left out", uri, line, len(rest.pop("Comments", None) or []))
         if isinstance(rest.get("meta"), dict):  # where older versions kept the other columns
             rest = rest.pop("meta") | rest
         if "words" in rest:
@@ -147,13 +145,11 @@ def write_doccano(records: Sequence[Record], place: str, told: Told) -> bytes:
 
 def read_prodigy(data: bytes, uri: str, told: Told) -> list[Record]:
     """`text`, `spans` and `tokens`; tasks whose `answer` is not `accept` are left out. Keys with a _ are Prodigy's."""
-    line = Counter[str]()
 
-    def make(value: Json) -> Record | None:
-        line["seen"] += 1
+    def make(value: Json, line: int) -> Record | None:
         rest = {name: part for name, part in value.items() if not name.startswith("_")}
         if rest.pop("answer", "accept") != "accept":
-            told.leave("tasks were rejected or ignored and left out", uri)
+            told.leave("tasks were rejected or ignored and left out", uri, line)
             return None
         record = Record(check_text(rest.pop("text", None)))
         if "spans" in rest:
@@ -230,12 +226,12 @@ def read_label_studio(data: bytes, uri: str, told: Told) -> list[Record]:
     problems = Problems(uri)
     annotated = [False]
 
-    def look(value: Json) -> None:
+    def look(value: Json, _: int) -> None:
         annotated[0] |= bool(_annotations(value))
 
     records(data, problems, look)
     problems.raise_any()
-    return parse(data, uri, lambda value: _task(value, annotated[0], uri, told))
+    return parse(data, uri, lambda value, line: _task(value, line, annotated[0], uri, told))
 
 
 def _annotations(task: Json) -> list[Json]:
@@ -243,7 +239,7 @@ def _annotations(task: Json) -> list[Json]:
     return [one for one in check_list(given) if isinstance(one, dict)]
 
 
-def _task(task: Json, annotated: bool, uri: str, told: Told) -> Record | None:
+def _task(task: Json, line: int, annotated: bool, uri: str, told: Told) -> Record | None:
     given = task.get("data")
     if not isinstance(given, dict):
         raise Wrong("a task without data", "an object `data` with the text", "export from Label Studio as JSON")
@@ -263,23 +259,23 @@ def _task(task: Json, annotated: bool, uri: str, told: Told) -> Record | None:
     made = _annotations(task)
     kept = [one for one in made if not one.get("was_cancelled")]
     if annotated and not kept:
-        told.leave("tasks were skipped or not annotated, and left out", uri)
+        told.leave("tasks were skipped or not annotated, and left out", uri, line)
         return None
-    told.lose("annotations beside the last one of their task were left out", uri, None, max(0, len(kept) - 1))
+    told.lose("annotations beside the last one of their task were left out", uri, line, max(0, len(kept) - 1))
     guesses = [one for one in task.get("predictions") or [] if isinstance(one, dict)]
     chosen = kept[-1] if kept else guesses[-1] if guesses else None
     if chosen is not None:
-        told.leave("tasks have a prediction and no annotation; it was taken", uri, None, int(not kept))
+        told.leave("tasks have a prediction and no annotation; it was taken", uri, line, int(not kept))
         results = check_list(chosen.get("result") or [])
-        record.entities = [one for result in results for one in _regions(result, text, uri, told)]
+        record.entities = [one for result in results for one in _regions(result, text, uri, line, told)]
     return record
 
 
-def _regions(result: Any, text: str, uri: str, told: Told) -> Iterator[Entity]:
+def _regions(result: Any, text: str, uri: str, line: int, told: Told) -> Iterator[Entity]:
     value = result.get("value") if isinstance(result, dict) else None
     labels = value.get("labels") if isinstance(value, dict) else None
     if not isinstance(value, dict) or not isinstance(labels, list):
-        told.lose(NO_SPANS, uri)
+        told.lose(NO_SPANS, uri, line)
         return
     start, end = (_number(value.get(name)) for name in ("start", "end"))
     said = value.get("text")
@@ -288,7 +284,7 @@ def _regions(result: Any, text: str, uri: str, told: Told) -> Iterator[Entity]:
         if None in pair or not _reads(text[pair[0] : pair[1]], said):
             found = f"{text[start:end]!r} at {start}:{end}"
             raise Wrong(found, f"{said!r}, as the result says", OFFSETS_FIX)
-        told.leave("offsets were of UTF-16 units, and were turned into characters", uri)
+        told.leave("offsets were of UTF-16 units, and were turned into characters", uri, line)
         start, end = pair
     score = check_score(result.get("score"))
     for label in labels:

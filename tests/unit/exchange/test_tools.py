@@ -98,6 +98,7 @@ def test_label_studio_what_is_no_span_is_counted() -> None:
     records, told = read_tasks(made)
     assert found(records) == [[("Person", "Jim Peebles")]]
     assert counted(told)[tools.NO_SPANS] == 2
+    assert told.lost[tools.NO_SPANS].line == 1
     assert counted(told)["annotations beside the last one of their task were left out"] == 1
 
 
@@ -136,6 +137,7 @@ def test_doccano() -> None:
     assert [one.id for one in records] == [None, 2, 3]
     assert records[0].fields == {"doc_id": 33, "username": "admin"}
     assert counted(told) == {"relations were left out": 1, "comments were left out": 1}
+    assert [(one.place, one.line) for one in told.losses] == [("d.jsonl", 2), ("d.jsonl", 3)]
     lines = tools.write_doccano(records[1:2], "x", told).decode()
     assert json.loads(lines) == {
         "id": 2,
