@@ -6,7 +6,7 @@
     tags/VERSION        what `tofner run` tagged, kept while the version is stored
 
 Whatever was written after the newest report belongs to a run that is not over, or was stopped, and is kept: the same
-command goes on from it. Plans, examples and versions themselves are never garbage.
+command goes on from it. Plans, examples, versions and what is known of them are never garbage.
 """
 
 import json
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tofner import storage
+from tofner.model.evaluations import MODELS
 from tofner.model.layout import MANIFEST
-from tofner.model.versions import MODELS
 
 Manifest = dict[str, Any]
 DEPTH = {"work": 2, "state": 2, "data": 1, "encoders": 1, "tags": 1}  # names that a folder has below its kind
