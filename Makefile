@@ -36,7 +36,7 @@ KILLS := tests/e2e/test_container_kills.py
 DOCKER_ANSWERS = @docker version > /dev/null || { echo "no Docker daemon: start one, or set DOCKER_HOST to its address"; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help kubeflow run test e2e fuzz containers kills ci lint types scan audit compile golden mutants compare bench-tag images clean
+.PHONY: help kubeflow run test e2e signals fuzz containers kills ci lint types scan audit compile golden mutants compare bench-tag images clean
 
 help: ## list the targets, and the variables that they heed
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1	/' | expand -t 12
@@ -59,7 +59,10 @@ kills: $(VENV)/dev.stamp ## training in containers killed ten times, and compare
 	$(DOCKER_ANSWERS)
 	$(BIN)/python -m pytest -s $(KILLS) $(ARGS)
 
-fuzz: $(VENV)/dev.stamp ## 11,250 damaged inputs, each of which must end in a result or in an error that names its file
+signals: $(VENV)/dev.stamp ## tag, serve and run hit by SIGTERM, SIGINT and kill -9 ten times each, and what is left; ARGS='--each 3' for fewer
+	PYTHONPATH=. $(BIN)/python benchmarks/kills.py $(ARGS)
+
+fuzz: $(VENV)/dev.stamp ## 12,500 damaged inputs, each of which must end in a result or in an error that names its file
 	$(BIN)/python -m pytest -m e2e tests/e2e/test_fuzz.py $(ARGS)
 
 ci: ## what the project's standing check runs

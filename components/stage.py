@@ -18,6 +18,7 @@ from tofner_kubeflow.components.images import TRAINER
 IN_A_TASK = "_KFP_RUNTIME"  # kfp's own variable: "true" keeps its compiler and client out of a task's process
 EXECUTOR = "kfp.dsl.executor_main"
 TRY_AGAIN = 75  # exit code of what another try may mend
+INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 START = f"from tofner_kubeflow.components.stage import start; start({EXECUTOR!r})"
 
 
@@ -37,13 +38,22 @@ def stage(function: Callable[..., Any]) -> Any:
 def start(executor: str) -> None:
     """The program of a task: KFP's executor on the module that is named like the function to execute.
 
-    A task that is told to end (a deleted pod, a stopped run) writes down that it was, and removes its scratch.
+    A task that is told to end (a deleted pod, a stopped run) says and writes down that it was, and removes its scratch.
     """
     from tofner.logs import follow
 
     follow()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TRY_AGAIN))
-    os.environ[IN_A_TASK] = "true"
     name = sys.argv[sys.argv.index("--function_to_execute") + 1]
+
+    def end(number: int, _: object) -> None:
+        for one in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(one, signal.SIG_IGN)  # once is enough
+        said = f"tofner: {name}: stopped by {signal.Signals(number).name}; the same step goes on from here"
+        print(said, file=sys.stderr, flush=True)
+        sys.exit(TRY_AGAIN if number == signal.SIGTERM else INTERRUPTED)
+
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, end)
+    os.environ[IN_A_TASK] = "true"
     sys.argv += ["--component_module_path", str(Path(__file__).with_name(f"{name}.py"))]
     runpy.run_module(executor, run_name="__main__")

@@ -223,8 +223,6 @@ def tag(
     from tofner.tagging import JobSettings, tag_job
     from tofner.tagging.job.shards import parse_size
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end_for_now)
     settings = JobSettings(
         format=format_.value,
         precision=precision.value,
@@ -421,9 +419,7 @@ def serve(
     from tofner.tagging import Tagger
     from tofner.tagging import serve as service
 
-    before = signal.signal(signal.SIGTERM, _end_for_now)  # while the model is fetched
     tagger = Tagger.load(model, precision=precision.value, threads=threads)
-    signal.signal(signal.SIGTERM, before)  # the server has its own, and ends well
     service.serve(tagger, host, port, service.Limits(timeout_s=timeout_s, wait_s=wait_s, drain_s=drain_s))
 
 
@@ -439,6 +435,7 @@ def store(
     """
     from tofner.storage import LocalStore
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the way to end it well
     with LocalStore(work / "store") as server:
         for name, value in server.environment().items():
             typer.echo(f"export {name}={value}")
@@ -639,6 +636,8 @@ def _user() -> str:
 def _end_for_now(number: int, *_: object) -> None:
     """A pod that is being stopped, or Ctrl-C: what is done is done, and the next one goes on. Python as PID 1 ignores
     SIGTERM."""
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, signal.SIG_IGN)  # once is enough: what is at work cleans up
     name = signal.Signals(number).name
     typer.echo(f"tofner: stopped by {name}; what is done is kept, and the same command goes on from there", err=True)
     sys.exit(PassingFault.exit_code if number == signal.SIGTERM else 128 + number)
@@ -658,6 +657,9 @@ def add_commands(target: typer.Typer) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """The console script. Expected errors end with their exit code and message, anything else with its trace."""
+    if arguments is None:  # this process is the command's own
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _end_for_now)  # commands that know more of their work have their own
     add_commands(app)
     try:
         app(arguments)

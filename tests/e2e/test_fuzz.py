@@ -1,6 +1,6 @@
 """Damaged inputs of every kind: each ends in a result, in dead letters, or in an error of ours that names the file.
 
-    make fuzz                          11,250 inputs, 1,250 of each kind
+    make fuzz                          12,500 inputs, 1,250 of each kind
     TOFNER_FUZZ=20000 make fuzz        of each kind
 
 Good files are damaged by hypothesis: bytes flipped, cut out, said twice, put in; so an input that fails is made smaller
@@ -297,6 +297,35 @@ def test_model_folders(model: Path, data: bytes) -> None:
         assert path.name in said or "model.onnx" in said
     finally:
         path.write_bytes(before) if before is not None else path.unlink()
+
+
+def networks() -> list[bytes]:
+    from tests.tiny_tagger import LABELS, make_graph, make_tokenizer
+
+    tokenizer = make_tokenizer()
+    graph = make_graph(tokenizer.get_vocab_size(), len(LABELS)).SerializeToString()
+    head = graph[:2000]  # nodes: most of the rest are weights, which may be anything
+    return [b"model.onnx\n" + graph, b"model.onnx\n" + head, b"tokenizer.json\n" + tokenizer.to_str().encode()]
+
+
+@fuzz(networks)
+def test_graphs_and_tokenizers(model: Path, data: bytes) -> None:
+    """A crash of ONNX Runtime or of the tokenizer would end the test's own process."""
+    name, _, content = data.partition(b"\n")
+    if name not in (b"model.onnx", b"tokenizer.json"):
+        return
+    path = model / name.decode()
+    before = path.read_bytes()
+    path.write_bytes(content)
+    try:
+        with Tagger.load(model, threads=1) as tagger:
+            tagger.tag(["New York and Obama " * 5])
+    except BadInput as error:
+        said = str(error)
+        assert path.name in said or "model.onnx" in said
+        assert "\n" not in said
+    finally:
+        path.write_bytes(before)
 
 
 def indexes() -> list[bytes]:

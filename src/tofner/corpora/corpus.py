@@ -6,14 +6,15 @@ reads the files, memory-mapped: a corpus of any size takes the memory of the row
 """
 
 import atexit
+import contextlib
 import functools
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tofner import storage
 from tofner.corpora.examples import MrcExample, Sentence
 from tofner.corpora.lazy import Lazy, in_chunks
 from tofner.errors import BadData, Problem
@@ -150,9 +151,9 @@ def _cache() -> Path:
     from datasets import disable_progress_bars
 
     disable_progress_bars()
-    folder = tempfile.TemporaryDirectory(prefix="tofner-corpora-")
-    atexit.register(folder.cleanup)
-    return Path(folder.name)
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(storage.scratch_folder("tofner-work-", "corpora-"))
 
 
 def _rows(dataset: "Dataset", kind: Callable[..., T]) -> Lazy[T]:

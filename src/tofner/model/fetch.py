@@ -1,14 +1,13 @@
 """Folders of buckets on this machine: fetched once for their contents, for stages and for tagging alike.
 
 An entry of the cache is named by the digest of the folder's index and of the names that were wanted. It is made in a
-scratch folder and renamed, so that processes which fetch the same find it whole or not at all.
+scratch folder and renamed, so that processes which fetch the same find it whole or not at all. The next one that
+fetches removes what a killed one has left.
 """
 
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,10 +40,7 @@ def fetch(uri: str, cache: str | Path, only: Sequence[str] = (), require_index: 
     target = Path(cache) / name
     if _is_whole(target, wanted):
         return target
-    with storage.local_faults(str(target.parent), writing=True):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".fetch-", dir=target.parent))
-    try:
+    with storage.scratch_folder(".fetch-", parent=target.parent) as partial:
         storage.fetch_folder(uri, partial / "new", only, require_index)
         if target.is_dir() and not _is_whole(target, wanted):
             target.rename(partial / "damaged")
@@ -53,8 +49,6 @@ def fetch(uri: str, cache: str | Path, only: Sequence[str] = (), require_index: 
         except OSError:  # another process was first
             if not _is_whole(target, wanted):
                 raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return target
 
 

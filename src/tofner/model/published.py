@@ -119,6 +119,7 @@ def _describe(uri: str, folder: Path, precision: Precision) -> Model:
     absent = [name for name in wanted if not (folder / name).is_file()]
     if absent:
         raise BadModel([_absent(uri, name) for name in absent])
+    _compare(folder, wanted)
     labels = _json(folder / LABELS).get("labels")
     about = _json(folder / TAGGER)
     problems: list[Problem] = []
@@ -146,6 +147,22 @@ def _describe(uri: str, folder: Path, precision: Precision) -> Model:
     assert isinstance(segmentation, str)
     digest = _digest(folder, wanted)
     return Model(uri, folder, folder / wanted[0], precision, tuple(labels), size, overlap, segmentation, digest, about)
+
+
+def _compare(folder: Path, names: list[str]) -> None:
+    """A folder that was stored on this machine has an index to compare with; what is fetched was compared already.
+
+    Raises:
+        BadModel: a file is not the one that was stored.
+    """
+    index = storage.folder_index(str(folder))
+    stored = index.files if index else {}
+    changed = [name for name in names if name in stored and storage.file_sha256(folder / name) != stored[name].sha256]
+    if changed:
+        expected = f"what {INDEX} says"
+        raise BadModel(
+            [Problem(str(folder / name), "other contents", expected, "publish it again") for name in changed]
+        )
 
 
 MOST_PIECES = 65_536  # of a window; no encoder reads more

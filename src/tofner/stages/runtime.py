@@ -15,7 +15,6 @@ import math
 import os
 import platform
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -128,11 +127,11 @@ def run_stage(stage: str, store: str, settings: str, inputs: dict[str, str], run
         return _result(stage, uri, "already done")
     module = importlib.import_module(f"tofner.stages.{stage}")
     started = time.time()
-    with tempfile.TemporaryDirectory(prefix=f"tofner-{stage}-") as scratch:
-        output = Path(scratch) / "output"
+    with storage.scratch_folder("tofner-work-", f"{stage}-") as scratch:
+        output = scratch / "output"
         output.mkdir()
         state = storage.join(store, "state", stage, key)
-        work = Work(stage, store, inputs, output, Path(scratch), state, run_id)
+        work = Work(stage, store, inputs, output, scratch, state, run_id)
         with storage.disk_faults(scratch):  # while the scratch is there to be looked at
             report: Report = module.run(config, work)
         check_finite(stage, asdict(report))

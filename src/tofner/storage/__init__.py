@@ -35,6 +35,7 @@ from tofner.storage.objects import (
     write_bytes,
 )
 from tofner.storage.pointers import PointerMoved, move_pointer, read_pointer
+from tofner.storage.scratch import scratch_folder
 from tofner.storage.server import BUCKET, LocalStore
 from tofner.storage.streams import open_read
 from tofner.storage.transfer import Progress
@@ -73,6 +74,7 @@ __all__ = [
     "read_bytes",
     "read_pointer",
     "remove_folder",
+    "scratch_folder",
     "store_by_content",
     "store_folder",
     "write_bytes",

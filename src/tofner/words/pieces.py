@@ -82,7 +82,8 @@ class PieceEncoder:
         try:
             return cls(Tokenizer.from_file(str(path)))
         except Exception as error:  # tokenizers raises bare Exception
-            raise BadModel(Problem(str(path), str(error), "a tokenizer that `tokenizers` can read")) from error
+            said = " ".join(str(error).split())
+            raise BadModel(Problem(str(path), said, "a tokenizer that `tokenizers` can read")) from error
 
     def room(self, max_pieces: int) -> int:
         """Pieces of words in a window of `max_pieces`, which holds the special tokens of a single segment too."""

@@ -435,29 +435,25 @@ def test_one_record_is_answered_in_its_own_form(port: int) -> None:
     assert ask(port, "/tag", b'[{"text": ""}]') == (200, b'[{"text": "", "entities": []}]')
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_a_pod_that_is_stopped_while_its_model_is_fetched_ends_at_once(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals, code: int
 ) -> None:
     """As process 1 Python has no action for SIGTERM of its own: without one the kubelet would wait, then kill."""
-    before = signal.getsignal(signal.SIGTERM)
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
 
     def fetch(*_: object, **__: object) -> None:
-        assert signal.getsignal(signal.SIGTERM) not in (before, signal.SIG_DFL)
-        if stopped:
-            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(number) not in (before[number], signal.SIG_DFL)
+        signal.raise_signal(number)
 
     monkeypatch.setattr("tofner.tagging.Tagger.load", fetch)
-    monkeypatch.setattr(serve, "serve", lambda *_: served.append(signal.getsignal(signal.SIGTERM)))
-    stopped, served = True, list[object]()
+    monkeypatch.setattr(serve, "serve", lambda *_: pytest.fail("it was stopped"))
+    monkeypatch.setattr(sys, "argv", ["tofner", "serve", "--model", "s3://bucket/model"])
     try:
         with pytest.raises(SystemExit) as ended:
-            cli.serve("s3://bucket/model")
-        assert ended.value.code == 75
-        assert "stopped by SIGTERM" in capsys.readouterr().err
-        assert served == []
-        signal.signal(signal.SIGTERM, before)
-        stopped = False
-        cli.serve("s3://bucket/model")
-        assert served == [before]  # the server's own handler raises the signal again for the one before it
+            cli.main()
+        assert ended.value.code == code
+        assert capsys.readouterr().err.count(f"tofner: stopped by {number.name}") == 1
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -36,11 +36,16 @@ class Runner:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the pod's CPU is not only ours
         try:
             self.session = onnxruntime.InferenceSession(
-                str(model.onnx), options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER
+                str(model.onnx),
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=_SLOWER,
+                enable_fallback=0,  # to nothing else, with five lines on stdout
             )
         except Exception as error:  # onnxruntime raises its own exception types, none of them documented
             fix = "publish the model again, or update onnxruntime"
-            raise BadModel(Problem(str(model.onnx), str(error), "a graph ONNX Runtime can load", fix)) from error
+            said = " ".join(str(error).split())
+            raise BadModel(Problem(str(model.onnx), said, "a graph ONNX Runtime can load", fix)) from error
         self.knows_marks = MARKS in self.session.get_modelmeta().custom_metadata_map
         self.inputs = [value.name for value in self.session.get_inputs()]
         outputs = {value.name: value.shape for value in self.session.get_outputs()}

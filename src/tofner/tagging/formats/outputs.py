@@ -72,8 +72,8 @@ class Segment:
 
 
 def _scratch_file(uri: str, scratch: str) -> tuple[BinaryIO, Path]:
-    """A new file to write what will be `uri`: on its file system, or the system's scratch for an object."""
-    folder = None if storage.is_s3(uri) else Path(scratch)
+    """A new file to write what will be `uri`, in `scratch`; in the system's for an object whose scratch is none."""
+    folder = None if storage.is_s3(scratch) else Path(scratch)
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix="making-", dir=folder)

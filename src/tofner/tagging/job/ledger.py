@@ -15,7 +15,7 @@ between the two makes the shard be done again, with the same bytes. A receipt co
 
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,17 @@ class Ledger:
         self.root = f"{output}.tofner" if is_file else storage.join(output, FOLDER)
         self.parts = storage.join(self.root, "parts") if is_file else output
         self.scratch = storage.join(self.root, "tmp")
+
+    @contextlib.contextmanager
+    def scratched(self) -> Iterator[None]:
+        """While a job is at work: scratch for objects is a folder of this machine; that of local outputs is the
+        ledger's own."""
+        if not storage.is_s3(self.output):
+            yield
+            return
+        with storage.scratch_folder("tofner-work-", "tag-") as folder:
+            self.scratch = str(folder)
+            yield
 
     def path(self, *parts: str) -> str:
         return storage.join(self.root, *parts)

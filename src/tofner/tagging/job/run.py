@@ -5,6 +5,7 @@ Tagger.load -> find_inputs -> plan_shards -> for each open shard of this worker:
 """
 
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
+from tofner.child import ending_with
 from tofner.errors import BadSettings, PassingFault, Problem
 from tofner.logs import follow
 from tofner.model.published import Model, load_model
@@ -55,6 +57,11 @@ def tag_job(model: str, input: str, output: str, settings: JobSettings | None = 
         raise BadSettings(Problem("--shard-bytes", str(settings.shard_bytes), "1 or more"))
     described = load_model(model, settings.precision, settings.cache)
     job = Job.plan(described, input, output, settings)
+    with job.ledger.scratched():
+        return _do(job, described, settings, worker, limit)
+
+
+def _do(job: Job, described: Model, settings: JobSettings, worker: Worker, limit: Limit) -> JobReport:
     if job.is_complete():
         return finish_job(job, worker, {}, 0.0)
     start = time.monotonic()
@@ -175,7 +182,7 @@ def _in_processes(job: Job, model: Model, settings: JobSettings, worker: Worker)
     count = settings.processes
     threads = max(1, (settings.threads or usable_cores()) // count)
     context = multiprocessing.get_context("spawn")
-    with context.Pool(count, _begin_process) as pool:
+    with context.Pool(count, _begin_process, (os.getpid(),)) as pool:
         own = replace(settings, threads=threads, processes=1)
         rows = [(job, model, replace(own, quiet=own.quiet or i > 0), worker.part(i, count)) for i in range(count)]
         seconds: dict[str, float] = {}
@@ -185,9 +192,13 @@ def _in_processes(job: Job, model: Model, settings: JobSettings, worker: Worker)
     return seconds
 
 
-def _begin_process() -> None:
-    """A terminal sends Ctrl-C to every process; the one that waits for the others ends them."""
+def _begin_process(parent: int) -> None:
+    """A terminal sends Ctrl-C to every process; the one that waits for the others ends them, or the kernel where that
+    one was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent = ending_with(parent, signal.SIGKILL)
+    if end_with_parent is not None:
+        end_with_parent()
     follow()
 
 
