@@ -40,9 +40,6 @@ def start(executor: str) -> None:
 
     A task that is told to end (a deleted pod, a stopped run) says and writes down that it was, and removes its scratch.
     """
-    from tofner.logs import follow
-
-    follow()
     name = sys.argv[sys.argv.index("--function_to_execute") + 1]
 
     def end(number: int, _: object) -> None:
@@ -54,6 +51,9 @@ def start(executor: str) -> None:
 
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, end)
+    from tofner.logs import follow
+
+    follow()
     os.environ[IN_A_TASK] = "true"
     sys.argv += ["--component_module_path", str(Path(__file__).with_name(f"{name}.py"))]
     runpy.run_module(executor, run_name="__main__")
