@@ -14,10 +14,12 @@ from pathlib import Path
 
 from tofner.storage.local import local_faults
 
+ENDING = ".scratch"  # without it a folder is somebody's own, whatever it begins with
+
 
 @contextlib.contextmanager
 def scratch_folder(kind: str, more: str = "", parent: Path | None = None) -> Iterator[Path]:
-    """A folder `KIND…` for as long as the context lasts, in `parent` or the system's place for such things.
+    """A folder `KIND….scratch` for as long as the context lasts, in `parent` or the system's place for such things.
 
     Args:
         kind: beginning of the name, by which it and its like are known.
@@ -42,7 +44,7 @@ def scratch_folder(kind: str, more: str = "", parent: Path | None = None) -> Ite
 def _make(place: Path, prefix: str) -> tuple[Path, int]:
     """A new folder and the lock on it; again if somebody swept it away before it was locked."""
     while True:
-        path = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+        path = Path(tempfile.mkdtemp(prefix=prefix, suffix=ENDING, dir=place))
         lock = _hold(path)
         if lock is not None and path.is_dir():
             return path, lock
@@ -66,7 +68,7 @@ def _hold(path: Path) -> int | None:
 
 def _sweep(place: Path, kind: str) -> None:
     """Remove the folders that killed processes have left."""
-    for path in place.glob(f"{kind}*"):
+    for path in place.glob(f"{kind}*{ENDING}"):
         lock = _hold(path)
         if lock is not None:
             shutil.rmtree(path, ignore_errors=True)
