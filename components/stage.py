@@ -40,6 +40,8 @@ def start(executor: str) -> None:
 
     A task that is told to end (a deleted pod, a stopped run) says and writes down that it was, and removes its scratch.
     """
+    from tofner.child import leave
+
     name = sys.argv[sys.argv.index("--function_to_execute") + 1]
 
     def end(number: int, _: object) -> None:
@@ -47,7 +49,7 @@ def start(executor: str) -> None:
             signal.signal(one, signal.SIG_IGN)  # once is enough
         said = f"tofner: {name}: stopped by {signal.Signals(number).name}; the same step goes on from here"
         print(said, file=sys.stderr, flush=True)
-        sys.exit(TRY_AGAIN if number == signal.SIGTERM else INTERRUPTED)
+        leave(TRY_AGAIN if number == signal.SIGTERM else INTERRUPTED)
 
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, end)

@@ -1,10 +1,13 @@
-"""Child processes that do not outlive who started them, even where that one is killed outright."""
+"""Ends of processes: children that do not outlive who started them, and an exit that nothing swallows."""
 
 import ctypes
 import os
 import signal
 import sys
 from collections.abc import Callable
+from typing import Any, NoReturn
+
+EXIT_WITHIN_S = 15.0  # for what is inside to clean up
 
 
 def ending_with(parent: int, number: signal.Signals) -> Callable[[], None] | None:
@@ -28,3 +31,26 @@ def ending_with(parent: int, number: signal.Signals) -> Callable[[], None] | Non
             os._exit(1)
 
     return in_child
+
+
+def leave(code: int) -> NoReturn:
+    """End the process from a handler of a signal, for good.
+
+    What a handler raises is lost where Python was in a callback just then, of an import or of a library, and the
+    process would go on. So the exit is asked for again: at once where Python says that it lost one, else after a while.
+    """
+    said = sys.unraisablehook
+
+    def again(*_: object) -> None:
+        sys.exit(code)
+
+    def lost(what: Any) -> None:
+        if isinstance(what.exc_value, SystemExit):
+            signal.setitimer(signal.ITIMER_REAL, 0.01, EXIT_WITHIN_S)
+        else:
+            said(what)
+
+    sys.unraisablehook = lost
+    signal.signal(signal.SIGALRM, again)
+    signal.setitimer(signal.ITIMER_REAL, EXIT_WITHIN_S, EXIT_WITHIN_S)
+    sys.exit(code)

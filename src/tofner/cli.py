@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tofner.child import leave
 from tofner.errors import BadInput, BadSettings, PassingFault, Problem, TofnerError
 from tofner.exchange.command import convert_
 from tofner.exchange.convert import Format as LabelFormat
@@ -640,7 +641,7 @@ def _end_for_now(number: int, *_: object) -> None:
         signal.signal(one, signal.SIG_IGN)  # once is enough: what is at work cleans up
     name = signal.Signals(number).name
     typer.echo(f"tofner: stopped by {name}; what is done is kept, and the same command goes on from there", err=True)
-    sys.exit(PassingFault.exit_code if number == signal.SIGTERM else 128 + number)
+    leave(PassingFault.exit_code if number == signal.SIGTERM else 128 + number)
 
 
 def _end(number: int, *_: object) -> None:

@@ -449,11 +449,13 @@ def test_a_pod_that_is_stopped_while_its_model_is_fetched_ends_at_once(
     monkeypatch.setattr("tofner.tagging.Tagger.load", fetch)
     monkeypatch.setattr(serve, "serve", lambda *_: pytest.fail("it was stopped"))
     monkeypatch.setattr(sys, "argv", ["tofner", "serve", "--model", "s3://bucket/model"])
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     try:
         with pytest.raises(SystemExit) as ended:
             cli.main()
         assert ended.value.code == code
         assert capsys.readouterr().err.count(f"tofner: stopped by {number.name}") == 1
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for one, handler in before.items():
             signal.signal(one, handler)
