@@ -40,7 +40,7 @@ def start(executor: str) -> None:
 
     A task that is told to end (a deleted pod, a stopped run) says and writes down that it was, and removes its scratch.
     """
-    from tofner.child import leave
+    from tofner.child import leave, leaving_well
 
     name = sys.argv[sys.argv.index("--function_to_execute") + 1]
 
@@ -58,4 +58,5 @@ def start(executor: str) -> None:
     follow()
     os.environ[IN_A_TASK] = "true"
     sys.argv += ["--component_module_path", str(Path(__file__).with_name(f"{name}.py"))]
-    runpy.run_module(executor, run_name="__main__")
+    with leaving_well():
+        runpy.run_module(executor, run_name="__main__")

@@ -1,10 +1,11 @@
 """Ends of processes: children that do not outlive who started them, and an exit that nothing swallows."""
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 EXIT_WITHIN_S = 15.0  # for what is inside to clean up
@@ -33,6 +34,20 @@ def ending_with(parent: int, number: signal.Signals) -> Callable[[], None] | Non
     return in_child
 
 
+_leaving: list[int] = []  # the code of an exit that was asked for
+
+
+@contextlib.contextmanager
+def leaving_well() -> Iterator[None]:
+    """Around a whole program: where a library made an error of the exit that `leave` asked for, it is that exit."""
+    try:
+        yield
+    except BaseException:
+        if _leaving:
+            raise SystemExit(_leaving[0]) from None
+        raise
+
+
 def leave(code: int) -> NoReturn:
     """End the process from a handler of a signal, for good.
 
@@ -50,6 +65,7 @@ def leave(code: int) -> NoReturn:
         else:
             said(what)
 
+    _leaving.append(code)
     sys.unraisablehook = lost
     signal.signal(signal.SIGALRM, again)
     signal.setitimer(signal.ITIMER_REAL, EXIT_WITHIN_S, EXIT_WITHIN_S)

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tofner.child import leave
+from tofner.child import leave, leaving_well
 from tofner.errors import BadInput, BadSettings, PassingFault, Problem, TofnerError
 from tofner.exchange.command import convert_
 from tofner.exchange.convert import Format as LabelFormat
@@ -661,6 +661,11 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments is None:  # this process is the command's own
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _end_for_now)  # commands that know more of their work have their own
+    with leaving_well():
+        _call(arguments)
+
+
+def _call(arguments: list[str] | None) -> None:
     add_commands(app)
     try:
         app(arguments)
