@@ -108,10 +108,10 @@ def test_takes_its_step_and_hands_on_what_came_of_it(name: str, calls: list[tupl
 def test_plan_is_told_all_parameters_of_a_run(calls: list[tuple[Any, ...]]) -> None:
     made = plan.python_func(
         preset="wnut16", data="d", store="s3://b", encoder="e", iterations=2, mlm="on", mrc="off", pseudo="preset",
-        order="mrc-mlm", seed=7, overrides=["a=b"], model_name="name", max_iterations=3, gpus=2, run_id="r",
+        order="mrc-mlm", seed=7, overrides=["a=b"], model_name="name", max_iterations=3, gpus=2, threads=5, run_id="r",
     )  # fmt: skip
     switches = {"mlm": "on", "mrc": "off", "pseudo": "preset", "order": "mrc-mlm"}
-    assert calls == [("r", switches, "wnut16", "d", "s3://b", "e", 2, 7, ["a=b"], "name", 3, 2)]
+    assert calls == [("r", switches, "wnut16", "d", "s3://b", "e", 2, 7, ["a=b"], "name", 3, 2, 5)]
     assert made == "s3://b/plans/1.json"
 
 
