@@ -21,7 +21,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     r = Run(tmp_path_factory.mktemp("not-measured"))
     told: dict[str, Any] = {"preset": str(r.root / "preset.yaml"), "data": r.data, "store": r.store, "encoder": ""}
     switches = dict.fromkeys(("mlm", "mrc", "pseudo", "order"), "preset")
-    more = {"seed": 1, "overrides": NOTHING, "model_name": "m", "max_iterations": 0, "gpus": 0, "run_id": "run-8"}
+    more = {"seed": 1, "overrides": NOTHING, "model_name": "m", "max_iterations": 0, "gpus": 0, "threads": 0}
+    more["run_id"] = "run-8"
     r.plan = plan.python_func(**told, iterations=0, **switches, **more)
     r.do(prepare)
     test = r.do(gold)

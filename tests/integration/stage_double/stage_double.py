@@ -65,6 +65,7 @@ def run(stage: str, config: Any, work: Any) -> Any:
     if failing == step():
         _fail(stage, how)
     if stage == "report":
+        (work.output / "run.json").write_text("{}")
         for name in ("report.md", "report.html"):
             (work.output / name).write_text(f"{name} of the double")
     confusion = {"labels": ["PER", "O"], "matrix": [[1, 0], [2, 3]]} if stage == "evaluate" else None
