@@ -42,10 +42,16 @@ def run(config: SpanConfig, work: Work) -> Report:
     parts, held = _training_parts(config, work, corpora)
     drawn = {name: cap(part, settings.max_train_examples, config.seed) for name, part in parts.items()}
     examples, counts = span_examples(encoder, joined(drawn.values()), settings, settings.empty_windows, config.seed)
-    dev = _dev(config, corpora, held)
+    kinds = _dev(config, corpora, held)
+    dev = [one for kind in kinds.values() for one in kind]
 
     def score(m: SpanExtractor) -> dict[str, float]:
-        return score_answers(predict_answers(m, encoder, dev, settings), dev)
+        predicted = predict_answers(m, encoder, dev, settings)
+        told, at = score_answers(predicted, dev), 0
+        for name, kind in kinds.items():
+            told[f"{name}_f1"] = score_answers(predicted[at : at + len(kind)], kind)["f1"]
+            at += len(kind)
+        return told
 
     keep_last = settings.choose_by == "last"
     fitted = fit(model, examples, collate, score, settings, work.keep, config.seed, config.machine, keep_last=keep_last)  # type: ignore[arg-type]
@@ -84,18 +90,22 @@ def _training_parts(
     return {name: part for name, part in parts.items() if part}, held
 
 
-def _dev(config: SpanConfig, corpora: Path, held: Sequence[MrcExample]) -> list[MrcExample]:
-    """The questions that an epoch is chosen by, each kind capped by itself: no kind crowds out the others."""
+def _dev(config: SpanConfig, corpora: Path, held: Sequence[MrcExample]) -> dict[str, Sequence[MrcExample]]:
+    """The questions that an epoch is chosen by, each kind capped by itself: no kind crowds out the others.
+
+    Kinds are told apart in the report too: one word of a long passage is harder to hit than a name in a sentence, so a
+    second teacher of names is worth what `ner_mrc` says.
+    """
     settings = config.training
     if held:
-        kinds = [held]
+        kinds = {"pseudo_mrc": held}
     else:
-        kinds = [
-            _read(corpora, "source_mrc_dev"),
-            _as_mrc(corpora, config.file("source_ner_dev"), config.source_queries),
-            _read(corpora, "target_mrc_dev") if settings.choose_by == "source+target" else [],
-        ]
-    return [one for kind in kinds for one in cap(kind, settings.max_dev_examples, config.seed)]
+        kinds = {
+            "source_mrc": _read(corpora, "source_mrc_dev"),
+            "ner_mrc": _as_mrc(corpora, config.file("source_ner_dev"), config.source_queries),
+            "target_mrc": _read(corpora, "target_mrc_dev") if settings.choose_by == "source+target" else [],
+        }
+    return {name: cap(kind, settings.max_dev_examples, config.seed) for name, kind in kinds.items() if kind}
 
 
 def _read(folder: Path, name: str) -> Sequence[MrcExample]:

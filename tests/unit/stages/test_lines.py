@@ -232,6 +232,12 @@ def test_the_published_mrc_model_has_the_score_that_is_told_and_that_is_of_sourc
         expected = f1_of(gold, predict_answers(model, encoder, examples, settings))
         assert chain.mrc.report["metrics"][name] == pytest.approx(expected), name
     assert chain.mrc.report["metrics"]["score"] > 0
+    whole = source_dev(chain)
+    questions = len(squad.read(str(chain.data / "mrc/src-qa/dev.json")).examples)
+    for name, part in (("source_mrc_f1", whole[:questions]), ("ner_mrc_f1", whole[questions:])):
+        gold = [set(zip(e.starts, e.ends, strict=True)) for e in part]
+        expected = f1_of(gold, predict_answers(model, encoder, part, settings))
+        assert chain.mrc.report["metrics"][name] == pytest.approx(expected), name
 
 
 # Lines 5 and 6, 8 and 9, 15 and 16.
