@@ -137,6 +137,13 @@ class Counts:
     lines: Counter[int] = field(default_factory=Counter)
 
 
+def _close(reader: threading.Thread, process: "subprocess.Popen[str]") -> None:
+    """Wait for what an ended command has said, and give its pipe back."""
+    reader.join(GRACE_S)
+    if process.stderr is not None and not reader.is_alive():
+        process.stderr.close()
+
+
 def hit(command: Command, name: str, wait_s: float, root: Path, counts: Counts) -> bool:
     """Start the command, send it a signal at a moment, and look; False if it had ended before."""
     scratch = Path(tempfile.mkdtemp(dir=root, prefix="scratch-"))
@@ -153,9 +160,9 @@ def hit(command: Command, name: str, wait_s: float, root: Path, counts: Counts) 
         process.send_signal(SIGNALS[name])
         process.wait(120)
     else:
-        reader.join()
+        _close(reader, process)
         return False
-    reader.join(GRACE_S)
+    _close(reader, process)
     ends = time.monotonic() + GRACE_S
     while (left := marked(scratch)) and time.monotonic() < ends:
         time.sleep(0.05)

@@ -62,7 +62,10 @@ def bench(prefix: str, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.Mon
     return Bench(prefix, tmp_path)
 
 
-@pytest.mark.parametrize("fault", [one for one in FAULTS if one.where != "parts"], ids=lambda fault: fault.name)
+# `garble`: inputs come without a sha256 of ours, so changed bytes of one cannot be told from bad ones.
+@pytest.mark.parametrize(
+    "fault", [one for one in FAULTS if one.where != "parts" and one.name != "garble"], ids=lambda fault: fault.name
+)
 def test_a_fault_is_not_seen_or_ends_the_job_which_the_same_command_finishes(
     bench: Bench, proxy: FaultyProxy, fault: Fault
 ) -> None:
