@@ -62,7 +62,8 @@ def test_it_says_how_far_it_is_and_ends_with_a_verdict_and_what_is_next(first: s
 def test_a_good_run_has_no_line_that_a_log_viewer_paints_red(first: str, work: Path) -> None:
     logs = "\n".join(path.read_text(encoding="utf-8") for path in (work / "logs").glob("*.log"))
     assert "publish: done" in logs
-    assert [line for line in (first + logs).splitlines() if re.search(r"error|fail", line, re.IGNORECASE)] == []
+    ours = [line for line in (first + logs).splitlines() if not line.startswith("For example: ")]  # a text of the data
+    assert [line for line in ours if re.search(r"error|fail", line, re.IGNORECASE)] == []
 
 
 def test_model_report_and_tags_are_there(first: str, work: Path) -> None:
