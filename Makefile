@@ -16,7 +16,7 @@ TORCH_WHEELS ?=
 #: TORCH_INDEX   URL of a package index to take torch alone from, for example one with a CPU build
 #: TORCH_WHEELS  folder with a wheel of torch, used before TORCH_INDEX
 #: ARGS          more arguments of the target's command
-#: WORKERS       processes that share the fast tests
+#: WORKERS       processes that share the tests
 #: PYTHON, VENV  the interpreter to make the environment with, and its folder
 #: REVISION, REGISTRY  tag and registry of the images
 #: TORCH_BUILD   torch in the trainer's image: cuda, or another build's name such as cpu, from docker/wheels or TORCH_INDEX
@@ -49,7 +49,7 @@ test: $(VENV)/dev.stamp ## fast tests, with a real S3 server; ARGS='-k name' for
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not e2e and not slow and not kubeflow" -n $(WORKERS) $(ARGS)
 
 e2e: $(VENV)/dev.stamp ## slow tests and the whole pipeline
-	$(BIN)/python -m pytest -m "(e2e or slow) and not containers" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "(e2e or slow) and not containers" -n $(WORKERS) --dist loadfile $(ARGS)
 
 containers: $(VENV)/dev.stamp ## images built and tried, the pipeline run in them: needs Docker, base image, torch in docker/wheels
 	$(DOCKER_ANSWERS)

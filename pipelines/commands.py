@@ -103,9 +103,8 @@ def run(
         if containers:
             arguments |= workbench.seen_by_all(arguments, settings, containers.shared)
         os.environ.pop(logs.FORMAT, None)  # the run's own lines are objects; those of its tasks become parts of them
-        planned = plan(
-            **arguments
-        )  # the graph's first task does this too; here it stops bad input before a process is started
+        # The graph's first task does this too; here it stops bad input before a process is started.
+        planned = plan(**arguments)
         cluster = laptop(iterations)
         if containers:
             containers.probe()

@@ -319,7 +319,7 @@ def compare_tags(
 
     Ends with 0 if they are and with 3 if something has drifted, told in words. Reads JSONL and Parquet.
 
-    Example: tofner compare s3://bucket/tagged/june s3://bucket/tagged/july || tofner retrain ...
+    Example: tofner compare s3://bucket/tagged/june s3://bucket/tagged/july; [ $? = 3 ] && tofner retrain ...
     """
     from rich.console import Console
 
@@ -358,7 +358,7 @@ def init(
     """
     from tofner.begin.init import Given, found_in, parse_types
     from tofner.begin.init import init as begin
-    from tofner.begin.rules import Machine
+    from tofner.begin.rules import Resources
 
     texts, corpora = found_in(folder)
     texts, corpora = list(text) or texts, list(corpus) or corpora
@@ -368,7 +368,7 @@ def init(
     named = parse_types(types) if types else {}
     given = Given(texts, corpora, named, language, encoder, list(questions), list(test))
     folder.mkdir(parents=True, exist_ok=True)
-    made = begin(folder, given, Machine.here())
+    made = begin(folder, given, Resources.here())
     found = ", ".join(f"{name} {count:,}" for name, count in made.types.items())
     typer.echo(f"{made.preset}: {found}")
     typer.echo(f"{made.sizes.source:,} labelled source sentences, {made.sizes.target:,} target sentences")

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tofner.begin.rules import HELD_OUT, Chosen, Machine, Sizes, choose
+from tofner.begin.rules import HELD_OUT, Chosen, Resources, Sizes, choose
 from tofner.corpora import conll
 from tofner.corpora.examples import Sentence
 from tofner.corpora.read import read_labelled, read_questions, read_text
@@ -102,7 +102,7 @@ def parse_types(text: str) -> dict[str, str]:
     return found
 
 
-def init(folder: Path, given: Given, machine: Machine) -> Made:
+def init(folder: Path, given: Given, machine: Resources) -> Made:
     """Write the preset, the queries and the data root.
 
     Raises:

@@ -12,7 +12,7 @@ HELD_OUT = 10  # one in so many source sentences chooses the epoch, where the co
 
 
 @dataclass(frozen=True)
-class Machine:
+class Resources:
     """What a run may use: CPU cores, bytes of memory, and whether there is an NVIDIA GPU."""
 
     cores: int
@@ -20,7 +20,7 @@ class Machine:
     gpu: bool
 
     @classmethod
-    def here(cls, root: Path = Path("/")) -> "Machine":
+    def here(cls, root: Path = Path("/")) -> "Resources":
         """This one: cores by affinity and cgroup, memory by the kernel and cgroup v2, a GPU by its device file.
 
         `root` is the file system root (tests use another). Nothing of torch is imported.
@@ -64,7 +64,7 @@ class Chosen:
     why: list[str]
 
 
-def choose(sizes: Sizes, machine: Machine, language: str, encoder: str = "") -> Chosen:
+def choose(sizes: Sizes, machine: Resources, language: str, encoder: str = "") -> Chosen:
     """The rules.
 
     1. Encoder: the one that is asked for; else without a GPU, for English, the small one that comes as a package (22 M

@@ -10,10 +10,7 @@ from pathlib import Path
 
 from tofner import storage
 from tofner.errors import BadInput, Problem
-from tofner.model.layout import LATEST, REPORTS
-
-EVALUATIONS = "evaluations"
-MODELS = "models"  # below a store: the roots of its models
+from tofner.model.layout import EVALUATIONS, LATEST, MODELS, REPORTS
 
 
 def keep(root: str, version: str, folder: Path, key: str) -> str:

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tofner import storage
-from tofner.model.evaluations import MODELS
-from tofner.model.layout import MANIFEST
+from tofner.model.layout import MANIFEST, MODELS
 
 Manifest = dict[str, Any]
 DEPTH = {"work": 2, "state": 2, "data": 1, "encoders": 1, "tags": 1}  # names that a folder has below its kind

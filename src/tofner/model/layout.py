@@ -1,4 +1,5 @@
-"""Names of what lies in a model folder, be it a stage's checkpoint or a published model; nothing else spells them."""
+"""Names of what lies in and around a model folder, be it a stage's checkpoint or a published model; nothing else spells
+them."""
 
 from typing import Literal
 
@@ -24,7 +25,9 @@ HEADS, MRC = "heads.safetensors", "mrc.json"  # of the mrc stage, beside its enc
 REPORT, MANIFEST = "report.json", "manifest.json"
 INDEX = storage.INDEX
 
-# Beside the versions of a published model.
+# Below a store: published models by name and version, and what is known of them by now.
+MODELS, EVALUATIONS = "models", "evaluations"
+# Beside the versions of a published model, and beside the evaluations of one.
 LATEST = "latest.json"
 
 TAGGING = (TOKENIZER, LABELS, TAGGER)  # what tagging reads beside a graph

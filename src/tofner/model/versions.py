@@ -24,8 +24,8 @@ from typing import Any
 
 from tofner import storage
 from tofner.errors import BadInput, Problem
-from tofner.model.evaluations import MODELS, reports_of
-from tofner.model.layout import ARTIFACTS, INDEX, LATEST, MANIFEST, TAGGING
+from tofner.model.evaluations import reports_of
+from tofner.model.layout import ARTIFACTS, INDEX, LATEST, MANIFEST, MODELS, TAGGING
 
 MOST_MOVES = 100  # kept in the history
 LONGEST_WHY = 500  # characters kept of a reason: readers fetch the file at each start

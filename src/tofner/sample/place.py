@@ -1,8 +1,5 @@
 """Where a run finds its corpora: a data root, or the generated one of preset `sample`, put in the store."""
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 from tofner import storage
 from tofner.errors import BadSettings, Problem
 from tofner.sample.generate import write_sample
@@ -22,7 +19,7 @@ def data_or_sample(preset: str, data: str, store: str) -> str:
     if preset != SAMPLE:
         fix = f"only preset {SAMPLE} brings its own data"
         raise BadSettings(Problem("data", "nothing", "a data root: a folder or s3:// prefix", fix))
-    with TemporaryDirectory(prefix="tofner-sample-") as scratch:
-        folder = Path(scratch) / SAMPLE
+    with storage.scratch_folder("tofner-work-", "sample-") as scratch:
+        folder = scratch / SAMPLE
         write_sample(folder)
         return storage.store_by_content(folder, storage.join(store, "data"))

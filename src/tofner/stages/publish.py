@@ -15,8 +15,7 @@ from pathlib import Path
 
 from tofner import storage
 from tofner.model import evaluations
-from tofner.model.evaluations import MODELS
-from tofner.model.layout import CARD, INDEX, MANIFEST, REPORTS
+from tofner.model.layout import CARD, INDEX, MANIFEST, MODELS, REPORTS
 from tofner.model.versions import version_of
 from tofner.stages.config import PublishConfig
 from tofner.stages.pages.render import model_card

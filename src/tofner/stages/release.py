@@ -7,16 +7,15 @@ pointer. A champion that has changed meanwhile is tagged with then.
 import json
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from tofner import storage
 from tofner.corpora.corpus import read_ner
 from tofner.corpora.examples import Sentence
 from tofner.errors import BadInput
-from tofner.model import evaluations, versions
+from tofner.model import versions
 from tofner.model.fetch import cache_folder, fetch
-from tofner.model.layout import CHECKPOINT, MANIFEST
+from tofner.model.layout import CHECKPOINT, MANIFEST, MODELS
 from tofner.release.gate import Labelled, Unlabelled, Verdict, decide
 from tofner.release.page import plain, to_markdown
 from tofner.settings import Gate
@@ -32,7 +31,7 @@ Found = dict[str, list[Sentence]]  # tagged sentences by the set that they are o
 
 def root(planned: Plan) -> str:
     """Where the versions of the run's model lie."""
-    return storage.join(planned.store, evaluations.MODELS, planned.model_name)
+    return storage.join(planned.store, MODELS, planned.model_name)
 
 
 def judge_both(planned: Plan, model: str, run_id: str = "") -> dict[str, str]:
@@ -127,8 +126,8 @@ def _verdict(planned: Plan, champion: str | None, judged: dict[str, str], lost: 
     gate = Gate.model_validate(planned.gate)
     if champion is None:
         return decide(gate, None, [], lost=lost)
-    with TemporaryDirectory(prefix="tofner-release-") as scratch:
-        cache = cache_folder(Path(scratch))
+    with storage.scratch_folder("tofner-work-", "release-") as scratch:
+        cache = cache_folder(scratch)
         sides = {side: _read(fetch(uri, cache), JUDGED) for side, uri in judged.items()}
         truth = _read(fetch(place_of(planned, "prepare"), cache, ["source_ner_dev.parquet"]), JUDGED[:1])
         truth |= _read(fetch(place_of(planned, "gold"), cache), JUDGED[1:2])

@@ -4,16 +4,13 @@ Rows come from the manifests of the final tagger's history, so the report tells 
 """
 
 import json
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from tofner import storage
 from tofner.corpora.corpus import read_ner
 from tofner.corpora.examples import Sentence
-from tofner.model.evaluations import MODELS
-from tofner.model.layout import MANIFEST, REPORT
+from tofner.model.layout import MANIFEST, MODELS, REPORT
 from tofner.model.versions import version_of
 from tofner.stages import gather, unlabelled
 from tofner.stages.config import ReportConfig
@@ -43,10 +40,10 @@ def run(config: ReportConfig, work: Work) -> Report:
     )
     name, version = config.run["model_name"], version_of(export[1])
     published = storage.join(work.store, MODELS, name, version)
-    compared = _effect(scores)
+    compared = _effect(work, scores)
     types = final["confusion"]["labels"][:-1] or final["details"]["types"]
     sets = gather.part_of([*reports, gold[2]], "sets")
-    known = _unlabelled(rows, history, export, sets, types)
+    known = _unlabelled(work, rows, history, export, sets, types)
     alarms = unlabelled.warnings(known["rates"]) if known else []
     tested = measured_on(config.run["roles"])
     value = {
@@ -89,6 +86,7 @@ def run(config: ReportConfig, work: Work) -> Report:
 
 
 def _unlabelled(
+    work: Work,
     rows: list[dict[str, Any]],
     history: History,
     export: tuple[str, dict[str, Any], dict[str, Any]],
@@ -103,11 +101,9 @@ def _unlabelled(
     taggers: dict[str, dict[str, Any]] = {}
     for uri, manifest, _ in history:
         if manifest["stage"] == "pseudo_label":
-            with tempfile.TemporaryDirectory(prefix="tofner-report-") as scratch:
-                folder = storage.fetch_folder(uri, Path(scratch) / "labels")
-                labelled = read_ner(folder / "pseudo_ner.parquet")
-                name = names.get(manifest["inputs"]["model"], "another tagger")
-                taggers[name] = unlabelled.spans_of(labelled, target["lengths"])
+            labelled = read_ner(work.fetch(uri) / "pseudo_ner.parquet")
+            name = names.get(manifest["inputs"]["model"], "another tagger")
+            taggers[name] = unlabelled.spans_of(labelled, target["lengths"])
     taggers[names.get(export[1]["inputs"]["model"], "the last tagger")] = target["spans"]
     return {
         **{name: target[name] for name in ("sentences", "words", "histogram", "examples")},
@@ -116,21 +112,19 @@ def _unlabelled(
     }
 
 
-def _effect(scores: History) -> dict[str, Any] | None:
+def _effect(work: Work, scores: History) -> dict[str, Any] | None:
     """The last tagger against the first one; None where nothing was measured, or there is one tagger alone."""
     if len(scores) < 2 or any("f1" not in report["metrics"] for _, _, report in scores):
         return None
     _, manifest, _ = scores[0]
     told = manifest["settings"]
     limit = told["evaluate"]["max_examples"]
-    with tempfile.TemporaryDirectory(prefix="tofner-report-") as scratch:
-        gold = storage.fetch_folder(manifest["inputs"]["gold"], Path(scratch) / "gold")
-        test: Sequence[Sentence] = read_ner(gold / "target_test.parquet")
-        if limit is not None:  # for tests only; it brings torch
-            from tofner.training.batches import cap
+    test: Sequence[Sentence] = read_ner(work.fetch(manifest["inputs"]["gold"]) / "target_test.parquet")
+    if limit is not None:  # for tests only; it brings torch
+        from tofner.training.batches import cap
 
-            test = cap(test, limit, told["seed"])
-        tags = [one.tags or [] for one in test]
+        test = cap(test, limit, told["seed"])
+    tags = [one.tags or [] for one in test]
     first, last = (_predicted(uri) for uri, _, _ in (scores[0], scores[-1]))
     return effect(tags, first, last, told["seed"])
 

@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 
 from tofner import cli
 from tofner.begin.init import NO_QUESTIONS, NO_TEST, Given, Made, found_in, init
-from tofner.begin.rules import Machine
+from tofner.begin.rules import Resources
 from tofner.check.run import check_data
 from tofner.corpora import conll
 from tofner.errors import BadData, BadSettings
 from tofner.presets import load_preset, queries_of
 
-CPU = Machine(2, 64 << 30, False)
+CPU = Resources(2, 64 << 30, False)
 SENTENCE = "Anna B-PER\nBerg I-PER\nhas O\nflu B-DISEASE\nin O\nOslo B-LOC\n. O\n\n"
 TEXT = "Tom has a cold.\n\nNobody is ill in Rome.\n"
 SQUAD = {"data": [{"title": "t", "paragraphs": [{"context": "Tom is ill .", "qas": [
