@@ -163,6 +163,8 @@ def hit(command: Command, name: str, wait_s: float, root: Path, counts: Counts) 
         _close(reader, process)
         return False
     _close(reader, process)
+    if process.returncode == 0 and not command.port and not any(line.startswith("tofner:") for line in said):
+        return False  # it came after the last word
     ends = time.monotonic() + GRACE_S
     while (left := marked(scratch)) and time.monotonic() < ends:
         time.sleep(0.05)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from kfp import local
 from kfp.local import subprocess_task_handler
 
-from tofner.child import ending_with
+from tofner.child import ending_with, leave
 from tofner.errors import PassingFault
 from tofner_kubeflow.components.stage import START
 
@@ -63,7 +63,7 @@ def stoppable(task: Callable[[], str]) -> Iterator[None]:
         name = task()
         at = f" at {name}" if name else ""
         print(f"tofner: stopped{at} by {signal.Signals(number).name}; {GOES_ON}", file=sys.__stderr__, flush=True)
-        sys.exit(INTERRUPTED if number == signal.SIGINT else PassingFault.exit_code)
+        leave(INTERRUPTED if number == signal.SIGINT else PassingFault.exit_code, 0)
 
     before = {number: signal.signal(number, stop) for number in STOPS}
     try:

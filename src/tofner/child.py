@@ -48,11 +48,12 @@ def leaving_well() -> Iterator[None]:
         raise
 
 
-def leave(code: int) -> NoReturn:
+def leave(code: int, within_s: float = EXIT_WITHIN_S) -> NoReturn:
     """End the process from a handler of a signal, for good.
 
     What a handler raises is lost where Python was in a callback just then, of an import or of a library, and the
-    process would go on. So the exit is asked for again: at once where Python says that it lost one, else after a while.
+    process would go on. So the exit is asked for again: at once where Python says that it lost one, else after
+    `within_s`; 0 waits for a clean-up of any length.
     """
     said = sys.unraisablehook
 
@@ -61,12 +62,12 @@ def leave(code: int) -> NoReturn:
 
     def lost(what: Any) -> None:
         if isinstance(what.exc_value, SystemExit):
-            signal.setitimer(signal.ITIMER_REAL, 0.01, EXIT_WITHIN_S)
+            signal.setitimer(signal.ITIMER_REAL, 0.01, within_s)
         else:
             said(what)
 
     _leaving.append(code)
     sys.unraisablehook = lost
     signal.signal(signal.SIGALRM, again)
-    signal.setitimer(signal.ITIMER_REAL, EXIT_WITHIN_S, EXIT_WITHIN_S)
+    signal.setitimer(signal.ITIMER_REAL, within_s, within_s)
     sys.exit(code)

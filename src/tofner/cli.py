@@ -662,7 +662,12 @@ def main(arguments: list[str] | None = None) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _end_for_now)  # commands that know more of their work have their own
     with leaving_well():
-        _call(arguments)
+        try:
+            _call(arguments)
+        finally:
+            if arguments is None:  # all is done or told, and an exit that is asked for now would be lost
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    signal.signal(number, signal.SIG_IGN)
 
 
 def _call(arguments: list[str] | None) -> None:

@@ -93,3 +93,25 @@ def test_the_handlers_of_before_are_back() -> None:
     with stoppable(lambda: ""):
         assert signal.getsignal(signal.SIGTERM) != before[0]
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+SWALLOWED = """
+import signal, weakref
+from tofner_kubeflow.pipelines.processes import stoppable
+
+class Thing:
+    pass
+
+with stoppable(lambda: "line 2: mlm"):
+    thing = Thing()
+    held = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
+    del thing  # the callback's exit is lost
+    while True:
+        pass
+"""
+
+
+def test_an_exit_that_a_callback_swallows_ends_the_run_all_the_same() -> None:
+    done = subprocess.run([sys.executable, "-c", SWALLOWED], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 75
+    assert done.stderr == "tofner: stopped at line 2: mlm by SIGTERM; the same command goes on from here\n"
