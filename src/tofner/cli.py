@@ -91,6 +91,7 @@ def _log_format(format_: LogFormat) -> LogFormat:
     return format_
 
 
+Prometheus = Annotated[str, typer.Option(help="Metrics go there, for node exporter's text-file collector.")]
 Logs = Annotated[
     LogFormat,
     typer.Option(
@@ -189,6 +190,7 @@ def tag(
     max_bad: Annotated[str, typer.Option(help="Bad records that may be: a number, or a share such as 1%.")] = "1%",
     shard_size: Annotated[str, typer.Option(help="About how much of a plain file is one shard: 8M, 512K.")] = "32M",
     cache: Annotated[str | None, typer.Option(help="Folder for fetched models.")] = None,
+    prometheus: Prometheus = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With TEXT or --dry-run: JSON on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
@@ -211,8 +213,9 @@ def tag(
     if model and model_:
         raise BadSettings(Problem("tofner tag", "a MODEL and --model", "one of them"))
     model = model or model_
-    if text is not None and (input_ or output or dry_run):
-        raise BadSettings(Problem("tofner tag", "a TEXT beside --input, --output or --dry-run", "one or the other"))
+    if text is not None and (input_ or output or dry_run or prometheus):
+        beside = "a TEXT beside --input, --output, --prometheus or --dry-run"
+        raise BadSettings(Problem("tofner tag", beside, "one or the other"))
     if model and text is not None:
         _tag_quickly(model, text, format_, precision, threads, max_bad, cache, as_json)
         return
@@ -221,6 +224,7 @@ def tag(
         absent = ", ".join(name for name, value in given.items() if value is None)
         fix = "or a MODEL and a TEXT: tofner tag MODEL 'Angela Merkel met Obama.'"
         raise BadSettings(Problem("tofner tag", f"no {absent}", "--model, --input and --output", fix))
+    from tofner import storage
     from tofner.tagging import JobSettings, tag_job
     from tofner.tagging.job.shards import parse_size
 
@@ -241,6 +245,8 @@ def tag(
         _told(plan_only(model, input_, output, settings), as_json)
         return
     report = tag_job(model, input_, output, settings)
+    if prometheus:
+        storage.write_bytes(storage.absolute(prometheus), report.to_prometheus().encode())
     typer.echo(f"{report.shards_done} of {report.shards} shards done in {report.seconds:.1f} s: {report.output}")
     for name, uri in (
         ("statistics", report.statistics),
@@ -313,7 +319,7 @@ def compare_tags(
         float, typer.Option(min=0.0, max=1.0, help="How far the share of new names may lie above what is usual.")
     ] = 0.15,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
-    prometheus: Annotated[str, typer.Option(help="Metrics go there, for node exporter's text-file collector.")] = "",
+    prometheus: Prometheus = "",
 ) -> None:
     """Whether texts of today are tagged as those of yesterday were: rates of types, scores, names never seen.
 

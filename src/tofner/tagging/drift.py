@@ -22,12 +22,14 @@ from typing import Any
 
 from tofner import storage
 from tofner.errors import BadData, Problem
+from tofner.tagging import textfile
 from tofner.tagging.engine.texts import to_words
 from tofner.tagging.formats.files import InputFile
 from tofner.tagging.formats.streams import MAX_RECORD_BYTES, FileBytes, lines
 from tofner.tagging.job.inputs import find_inputs
 from tofner.tagging.job.ledger import FOLDER
 from tofner.tagging.job.status import job_status
+from tofner.tagging.textfile import Figure
 
 BINS = 10
 _Z = 3.3  # one type in a thousand passes it by chance
@@ -131,30 +133,18 @@ class Comparison:
 
     def to_prometheus(self) -> str:
         """Lines for the text-file collector of Prometheus' node exporter."""
-        rows: list[tuple[str, str, dict[str, str], float]] = [
-            ("drifted", "things beyond their bound", {}, len(self.drifted))
-        ]
-        for i, side in enumerate(("old", "new")):
-            rows.append(("words", "words of each side", {"side": side}, self.words[i]))
+        rows = [Figure("drifted", "things beyond their bound", len(self.drifted))]
+        for side, words in zip(("old", "new"), self.words, strict=True):
+            rows.append(Figure("words", "words of each side", words, {"side": side}))
         for row in self.types:
             for side, value in (("old", row.old_rate), ("new", row.new_rate)):
                 about = {"side": side, "type": row.type}
-                rows.append(("entities_per_1000_words", "how often a type is found", about, value))
+                rows.append(Figure("entities_per_1000_words", "how often a type is found", value, about))
             if row.psi is not None:
-                rows.append(("score_psi", "shift of the scores of a type", {"type": row.type}, row.psi))
+                rows.append(Figure("score_psi", "shift of the scores of a type", row.psi, {"type": row.type}))
         if self.new_forms is not None:
-            rows.append(("new_forms_share", "share of mentions that the old side does not have", {}, self.new_forms))
-        told: list[str] = []
-        for name, help_, labels, value in sorted(rows, key=lambda row: row[0]):
-            head = [f"# HELP tofner_{name} {help_}", f"# TYPE tofner_{name} gauge"]
-            told += [line for line in head if line not in told]
-            inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
-            told.append(f"tofner_{name}{{{inside}}} {value:g}" if inside else f"tofner_{name} {value:g}")
-        return "\n".join(told) + "\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+            rows.append(Figure("new_forms_share", "share of mentions that the old side does not have", self.new_forms))
+        return textfile.text(rows)
 
 
 def compare(old: str, new: str, factor: float = 1.5, new_forms: float = 0.15) -> Comparison:

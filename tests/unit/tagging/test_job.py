@@ -4,6 +4,7 @@ import gzip
 import json
 import random
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
 
 from tests.tiny_tagger import publish_tiny
 from tofner import storage
+from tofner.cli import app
 from tofner.errors import BadInput, PassingFault
 from tofner.tagging import Tagger, tag_job
 from tofner.tagging.job.shards import Worker
+from tofner.words.segment import segment
 
 WORDS = "Angela Merkel met Obama in New York , said Reuters . Größe 漢字 🙂 U.N. Ajax".split()
 
@@ -377,6 +382,28 @@ def test_statistics_and_page(model: str, tmp_path: Path) -> None:
     assert "&lt;" in page
     assert "<script" not in page
     assert page.count("<p>") == 20
+
+
+def test_metrics_are_those_of_the_output_as_prometheus_reads_them(model: str, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "in.jsonl", 50, bad=(3,))
+    metrics = tmp_path / "node/tag.prom"
+    command = ["tag", "--model", model, "--input", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [*command, "--max-bad", "1", "--prometheus", str(metrics), "-q"])
+    assert done.exit_code == 0, done.output
+    families = list(text_string_to_metric_families(metrics.read_text(encoding="utf-8")))
+    assert all(one.documentation and one.type == "gauge" for one in families)
+    samples = [sample for one in families for sample in one.samples]
+    found = {sample.name: sample.value for sample in samples if not sample.labels}
+    rows = read_jsonl((tmp_path / "out/in.jsonl").read_bytes())
+    types = Counter(entity["label"] for row in rows for entity in row["entities"])
+    assert {s.labels["type"]: s.value for s in samples if s.name == "tofner_tag_entities"} == types
+    assert types
+    size = (tmp_path / "out/in.jsonl").stat().st_size
+    words = sum(len(segment(row["text"])) for row in rows)
+    expected = {"complete": 1, "shards": 1, "shards_done": 1, "records": 49, "bad_records": 1}
+    expected |= {"bytes": size, "words": words}
+    assert {name: found[f"tofner_tag_{name}"] for name in expected} == expected
+    assert found["tofner_tag_seconds"] > 0
 
 
 def test_an_empty_file(model: str, tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_the_command_tags_a_text_and_stdin(folder: Path, tagger: Tagger) -> None
         (["tag"], "no --model, --input, --output"),
         (["tag", "--model", "m", "--input", "x"], "found no --output; expected --model, --input and --output"),
         (["tag", "m", "--model", "n", "text"], "a MODEL and --model"),
-        (["tag", "m", "text", "--output", "x"], "a TEXT beside --input, --output or --dry-run"),
+        (["tag", "m", "text", "--output", "x"], "a TEXT beside --input, --output, --prometheus or --dry-run"),
         (["tag", "m", "text", "--format", "conll"], "--format: found conll; expected text"),
         (
             ["tag", "m", "--input", "x", "--output", "y", "--shard-size", "0"],

@@ -10,12 +10,14 @@ from typing import Any
 
 from tofner import storage
 from tofner.errors import PassingFault
+from tofner.tagging import textfile
 from tofner.tagging.formats.outputs import join_outputs
 from tofner.tagging.job.ledger import Ledger, read_object, remove
 from tofner.tagging.job.page import sample_page
 from tofner.tagging.job.plan import Job
 from tofner.tagging.job.shards import Worker
 from tofner.tagging.job.stats import ADDED, Counts
+from tofner.tagging.textfile import Figure
 
 _PAGE_SAMPLES = 100
 
@@ -40,6 +42,25 @@ class JobReport:
     statistics: str | None
     page: str | None
     dead_letters: str | None
+
+    def to_prometheus(self) -> str:
+        """Lines for the text-file collector of Prometheus' node exporter."""
+        found = self.counts
+        rows = [
+            Figure("tag_complete", "whether every shard of the job is done", int(self.complete)),
+            Figure("tag_shards", "shards of the job", self.shards),
+            Figure("tag_shards_done", "finished shards of the job", self.shards_done),
+            Figure("tag_seconds", "duration of this worker's last run", self.seconds),
+            Figure("tag_records", "good records", found.records),
+            Figure("tag_bad_records", "records in the dead-letter file", found.bad),
+            Figure("tag_words", "words tagged", found.words),
+            Figure("tag_bytes", "bytes of output", found.bytes),
+        ]
+        rows += [
+            Figure("tag_entities", "entities found", count, {"type": type_})
+            for type_, count in sorted(found.entities.items())
+        ]
+        return textfile.text(rows)
 
 
 def finish_job(job: Job, worker: Worker, phases: dict[str, float], seconds: float) -> JobReport:
