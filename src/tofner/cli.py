@@ -401,6 +401,8 @@ def presets() -> None:
         for role, _, set_, _ in one.parts():
             sets = roles.setdefault(role.partition(".")[0], [])
             sets += [set_.partition("/")[0]] if set_.partition("/")[0] not in sets else []
+        if one.translate.dictionary:
+            roles["dictionary"] = [one.translate.dictionary]
         told = "; ".join(f"{role} {', '.join(sets)}" for role, sets in roles.items())
         table.add_row(name, one.description, one.encoder, told)
     Console(width=None if sys.stdout.isatty() else 1000).print(table, highlight=False)

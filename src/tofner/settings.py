@@ -8,7 +8,7 @@ Li et al. (2020).
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 def _split_name(value: str) -> str:
@@ -57,6 +57,47 @@ class NerAsMrc(Strict):
         if unknown:
             raise ValueError(f"ner_as_mrc.label_map leads to types without a question: {', '.join(unknown)}")
         return self
+
+
+class Translate(Strict):
+    """Source data in the target's language (paper, footnote 2): made word by word with a dictionary. Of sentences, what
+    the role `translated_ner` has ready-made goes before."""
+
+    dictionary: str | None = Field(
+        default=None,
+        description="word translations to make it with: NAME, for dict/NAME.txt[.gz] of the data root, in the format "
+        "of MUSE (paper, footnote 2); null for none",
+    )
+    choose: Literal["first", "other"] = Field(default="first", description="which translation of a word with several: "
+                                              "the first, or the first that is not the word itself, where there is "
+                                              "one; the paper is silent")  # fmt: skip
+    data: list[Literal["ner", "mrc", "ner_as_mrc"]] = Field(
+        default=["ner", "mrc", "ner_as_mrc"],
+        description="where translations are used, ready-made ones too: `ner`: source text and training of the tagger; "
+        "`mrc`: questions of source_mrc; `ner_as_mrc`: source sentences as questions. Source: paper, 4.4 and Table 2, "
+        "rows 3 and 5",
+    )
+    queries: Literal["target", "words"] = Field(default="target", description="what is asked of translated sentences: "
+                                                "the queries in the target's language, or those of the source "
+                                                "translated word by word; the paper is silent")  # fmt: skip
+
+    @field_validator("dictionary")
+    @classmethod
+    def _is_a_name(cls, value: str | None) -> str | None:
+        if value is not None and (not value or "/" in value or value.endswith((".txt", ".gz"))):
+            raise ValueError("a name such as en-es, for dict/en-es.txt or dict/en-es.txt.gz of the data root")
+        return value
+
+    @model_validator(mode="after")
+    def _words_need_a_dictionary(self) -> "Translate":
+        if self.queries == "words" and self.dictionary is None:
+            raise ValueError("translate.queries is `words`, but translate.dictionary names none to translate with")
+        return self
+
+    @property
+    def sentences(self) -> bool:
+        """Whether translated sentences are used at all."""
+        return "ner" in self.data or "ner_as_mrc" in self.data
 
 
 class TargetNerRole(Strict):
@@ -184,12 +225,18 @@ class SpanTask(Overlapping):
         """Whether NER turned into MRC [D_s,nm] is trained on."""
         return False
 
+    @property
+    def learns_translations(self) -> bool:
+        """Whether translated source questions are trained on, where there are any."""
+        return False
+
 
 class Mrc(SpanTask):
     """Start/end span extraction (Algorithm 1, line 4, Eq. 2)."""
 
     ner_as_mrc: bool = Field(default=True, description="train on NER turned into MRC [D_s,nm]. Source: paper, 3.3.2")
-    sources: bool = Field(default=True, description="train on the source questions [D_s,m]")
+    sources: bool = Field(default=True, description="train on the source questions [D_s,m]; whether on "
+                          "translations of them, `translate.data` says")  # fmt: skip
     choose_by: Literal["source", "source+target"] = Field(default="source", description="questions that choose the "
                                                           "epoch: source and NER-as-MRC dev, or target questions too, "
                                                           "which carry no NER label")  # fmt: skip
@@ -201,6 +248,10 @@ class Mrc(SpanTask):
     @property
     def learns_ner(self) -> bool:
         return self.ner_as_mrc
+
+    @property
+    def learns_translations(self) -> bool:
+        return True
 
 
 class LoopMrc(SpanTask):
@@ -226,6 +277,10 @@ class LoopMrc(SpanTask):
 
     @property
     def learns_ner(self) -> bool:
+        return self.mix == "all"
+
+    @property
+    def learns_translations(self) -> bool:
         return self.mix == "all"
 
 
@@ -412,6 +467,7 @@ class Settings(Strict):
     label_map: dict[str, str | None] = Field(default={}, description="types of the files to types of the tagger; '*' "
                                              "for every other one; null makes it no entity")  # fmt: skip
     ner_as_mrc: NerAsMrc = NerAsMrc()
+    translate: Translate = Translate()
     roles: Roles
     use: Use = Use()
     gate: Gate = Gate()

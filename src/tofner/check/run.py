@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tofner.check.asked import check_asked, default_name
 from tofner.check.files import CheckReport, RoleFile, run_check
-from tofner.corpora import data_root
+from tofner.corpora import data_root, translate
 from tofner.errors import BadInput, PassingFault, Problem
 from tofner.presets import load_preset
 from tofner.settings import Settings
@@ -64,7 +64,17 @@ def check_data(settings: Settings, data: str) -> CheckReport:
         labelled = kind == "ner"
         label_map = settings.label_map if labelled else {}
         files.append(RoleFile(role, kind, set_, split, uri, label_map, settings.types if labelled else ()))
+    notes: list[str] = []
+    if wanted := settings.translate.dictionary:
+        try:
+            dictionary = translate.scan(data_root.locate_dictionary(data, wanted))
+        except BadInput as error:
+            problems += error.problems or [Problem(wanted, str(error), "a readable file")]
+        else:
+            problems += dictionary.problems.all()
+            notes = [f"translate.dictionary {wanted}: {dictionary.pairs} pairs, {len(dictionary.words)} words"]
+            notes += dictionary.told()
     report = run_check(files)
-    report.notes[:0] = absent
+    report.notes[:0] = [*absent, *notes]
     report.problems[:0] = problems
     return report

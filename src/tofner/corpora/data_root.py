@@ -3,6 +3,7 @@
 ner/SET/SPLIT.conll[.gz]    labelled sentences
 mrc/SET/SPLIT.json[.gz]     questions
 text/SET/SPLIT.txt[.gz]     unlabelled sentences; where there is none, the words of ner/SET/SPLIT are taken
+dict/NAME.txt[.gz]          word translations
 
 Sentences may be SPLIT.jsonl[.gz] instead (`tofner.corpora.jsonl`), and anything SPLIT.parquet (`tofner.corpora.parquet`
 says with which columns); where a folder has several, the first of these is read.
@@ -23,6 +24,9 @@ PLACES: dict[Content, tuple[tuple[str, str], ...]] = {
     "mrc": (("mrc", ".json"), ("mrc", ".json.gz"), ("mrc", ".parquet")),
     "text": (*_TEXT, *_NER),
 }
+
+
+DICTIONARIES = (".txt", ".txt.gz")
 
 
 def is_there(root: str) -> bool:
@@ -56,6 +60,23 @@ def locate(root: str, kind: Content, set_: str, split: str) -> str:
 def candidates(root: str, kind: Content, set_: str, split: str) -> list[str]:
     """Where the file may be, the preferred place first."""
     return [storage.join(root, folder, set_, split + ending) for folder, ending in PLACES[kind]]
+
+
+def locate_dictionary(root: str, name: str) -> str:
+    """The URI of a dictionary.
+
+    Raises:
+        BadData: there is none; says what was looked for and which there are.
+    """
+    places = [f"dict/{name}{ending}" for ending in DICTIONARIES]
+    for place in places:
+        if storage.exists(storage.join(root, place)):
+            return storage.join(root, place)
+    paths = [file.path for file in storage.list_files(storage.join(root, "dict"))]
+    names = sorted({path.removesuffix(".gz").removesuffix(".txt") for path in paths if path.endswith(DICTIONARIES)})
+    there = f"the dictionaries here are {', '.join(names)}; " if names else ""
+    fix = f"{there}put the file there (docs/data-formats.md), or do without: --set translate.dictionary=null"
+    raise BadData(Problem(root, f"no dictionary {name} to translate the source with", " or ".join(places), fix))
 
 
 def existing(root: str, kind: Content) -> list[str]:

@@ -34,7 +34,7 @@ TYPED = "_typed"  # end of the name of a corpus that has the types of the questi
 JUDGED = ("source_ner_dev", "target_dev", "target_text")  # files of what `judge` makes; target_dev where there is one
 
 
-OFF = ("target_ner", "target_weight")
+OFF = ("target_ner", "target_weight", "translate", "untranslated")
 
 
 class Labelled(Strict):
@@ -43,6 +43,15 @@ class Labelled(Strict):
     sets: list[Split]
     train_share: float
     split_seed: int
+
+
+class Translating(Strict):
+    """`settings.Translate` as `prepare` heeds it; `language`: of the translations."""
+
+    dictionary: str | None
+    choose: str
+    data: list[str]
+    language: str
 
 
 class StageConfig(Strict):
@@ -71,7 +80,8 @@ class EncoderConfig(StageConfig):
 
 
 class PrepareConfig(StageConfig):
-    """`translated` are those translated sets that the data root has; `data_digest` covers every file that is read.
+    """`translated` are those translated sets that the data root has; `translate` is None where these are all, and used
+    wherever the paper does. `data_digest` covers every file that is read, the dictionary too.
 
     `question_types` are those of NER-as-MRC where they are not the tagger's, with a label map of their own.
     """
@@ -86,6 +96,7 @@ class PrepareConfig(StageConfig):
     question_types: list[str]
     question_map: dict[str, str | None]
     target_ner: Labelled | None = None
+    translate: Translating | None = None
     data_digest: str
     notes: list[str]
 
@@ -113,8 +124,9 @@ class MlmConfig(EncoderConfig):
 
 
 class SpanConfig(EncoderConfig):
-    """`source_queries` turn source sentences into MRC, `translated_queries` those of the translated source, and
-    `target_queries` pseudo-labelled ones. `typed`: source sentences have types of their own there, not the tagger's."""
+    """`source_queries` turn source sentences into MRC, `translated_queries` those of the translated source (empty where
+    none become any), and `target_queries` pseudo-labelled ones. `typed`: source sentences have types of their own
+    there, not the tagger's."""
 
     training: SpanTask
     source_queries: dict[str, str]
@@ -126,8 +138,14 @@ class SpanConfig(EncoderConfig):
         one = self.training
         ner = {name: self.file(name) for name in ("source_ner", "source_ner_dev", "translated_ner")}
         questions = (one.targets and "target_mrc", "target_mrc_dev", one.learns_sources and "source_mrc")
-        sentences = (one.learns_ner and ner["source_ner"], one.learns_ner and ner["translated_ner"])
+        translated = (one.learns_translations and "translated_mrc", self.asks_translated and ner["translated_ner"])
+        sentences = (one.learns_ner and ner["source_ner"], *translated)
         return {"corpora": _files(*questions, "source_mrc_dev", *sentences, ner["source_ner_dev"])}
+
+    @property
+    def asks_translated(self) -> bool:
+        """Whether translated sentences become MRC."""
+        return self.training.learns_ner and bool(self.translated_queries)
 
     def file(self, name: str) -> str:
         """The corpus whose sentences become MRC."""
@@ -146,15 +164,17 @@ class LoopMrcConfig(SpanConfig):
 
 
 class NerConfig(EncoderConfig):
-    """`target_weight`: how often each labelled target sentence stands in an epoch; 0 where none is trained on."""
+    """`target_weight`: how often each labelled target sentence stands in an epoch; 0 where none is trained on.
+    `untranslated`: translated sentences, if there are any, are for others."""
 
     training: Ner
     labels: list[str]
     target_weight: int = 0
+    untranslated: bool = False
 
     def reads(self, given: Collection[str]) -> Reads:
         own = self.target_weight > 0 and "target_ner"
-        return {"corpora": _files("source_ner", "source_ner_dev", "translated_ner", own)}
+        return {"corpora": _files("source_ner", "source_ner_dev", not self.untranslated and "translated_ner", own)}
 
 
 class PseudoNerConfig(NerConfig):
@@ -163,7 +183,8 @@ class PseudoNerConfig(NerConfig):
     def reads(self, given: Collection[str]) -> Reads:
         mixed = self.training.mix != "pseudo"
         own = self.target_weight > 0 and "target_ner"
-        source = _files(mixed and "source_ner", "source_ner_dev", mixed and "translated_ner", own)
+        translated = mixed and not self.untranslated and "translated_ner"
+        source = _files(mixed and "source_ner", "source_ner_dev", translated, own)
         return {"corpora": source, "pseudo": _labels(self.training)}
 
 

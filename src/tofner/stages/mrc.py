@@ -84,8 +84,11 @@ def _training_parts(
         parts["pseudo_mrc"] = all_as_mrc(labelled, config.target_queries)
     if settings.learns_sources:
         parts["source_mrc"] = _read(corpora, "source_mrc")
+    if settings.learns_translations:
+        parts["translated_mrc"] = _read(corpora, "translated_mrc")
     if settings.learns_ner:
         parts["ner_mrc"] = _as_mrc(corpora, config.file("source_ner"), config.source_queries)
+    if config.asks_translated:
         parts["translated_ner_mrc"] = _as_mrc(corpora, config.file("translated_ner"), config.translated_queries)
     return {name: part for name, part in parts.items() if part}, held
 

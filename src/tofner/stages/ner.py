@@ -72,7 +72,8 @@ def _training_sentences(config: NerConfig, work: Work) -> tuple[Sequence[Sentenc
     corpora = work.folder("corpora")
     source = read_ner(corpora / "source_ner.parquet")
     translated_path = corpora / "translated_ner.parquet"
-    translated: Sequence[Sentence] = read_ner(translated_path) if translated_path.is_file() else []
+    there = translated_path.is_file() and not config.untranslated
+    translated: Sequence[Sentence] = read_ner(translated_path) if there else []
     target: Sequence[Sentence] = read_ner(corpora / "target_ner.parquet") if config.target_weight else []
     held: Sequence[Sentence] = []
     parts: dict[str, Sequence[Sentence]] = {"source": source, "translated": translated}

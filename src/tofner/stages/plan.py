@@ -13,9 +13,10 @@ from typing import Any
 
 from tofner import storage
 from tofner.check.asked import check_asked, default_name
-from tofner.corpora import data_root
+from tofner.corpora import data_root, translate
 from tofner.errors import BadData, BadInput, Problem
 from tofner.presets import load_preset, queries_of
+from tofner.presets.query_files import Queries
 from tofner.sample.place import data_or_sample
 from tofner.settings import LoopMrc, Machine, Part, PseudoNer, Settings
 from tofner.stages import config as c
@@ -93,7 +94,7 @@ def plan(
     storage.check_writable(store)
     data = data_or_sample(preset, data, store)
     present = _present(settings, data)
-    files = _files(settings, data, present)
+    files, dictionaries = _files(settings, data, present)
 
     def common(stage: str) -> dict[str, Any]:
         return {"seed": seed, "code": code_revision(stage)}
@@ -106,7 +107,9 @@ def plan(
     own = given.target_ner
     gold = (*GOLD, TARGET) if own.measures else GOLD
     test_files = {part.split: digest for part, digest in files.items() if part.role in gold}
-    train_files = {part.split: digest for part, digest in files.items() if part.role not in GOLD}
+    train_files = {part.split: digest for part, digest in files.items() if part.role not in GOLD} | dictionaries
+    tongue = settings.translate
+    ready = [split for split in given.translated_ner.train if present.get(split, True)] if tongue.sentences else []
     absent = sorted(split for split, there in present.items() if not there)
     run = {
         "preset": preset,
@@ -125,10 +128,21 @@ def plan(
         "roles": settings.roles.model_dump(exclude=set() if own.sets else {TARGET}),
         "absent": absent,
     }
+    if ready or tongue.dictionary:
+        run["translate"] = {**tongue.model_dump(), "sets": ready}
     first: dict[str, Any] = {"encoder_digest": encoder_digest}  # of tasks that may be the first to load it
     divided = c.Labelled(sets=own.sets, train_share=own.train_share, split_seed=own.split_seed) if own.sets else None
     learns: dict[str, Any] = {"labels": settings.labels, "target_weight": own.weight if own.trains else 0}
-    translated = [split for split in given.translated_ner.train if present.get(split, True)]
+    asks_translated = "ner_as_mrc" in tongue.data and bool(ready or tongue.dictionary)
+    if tongue.queries == "words" and asks_translated:
+        queries = _in_words(queries, settings, data)
+    learns["untranslated"] = "ner" not in tongue.data and bool(ready or tongue.dictionary)
+    translating = c.Translating(
+        dictionary=tongue.dictionary,
+        choose=tongue.choose,
+        data=sorted(set(tongue.data)),
+        language=settings.target_language,
+    )
 
     def labelling(*readers: LoopMrc | PseudoNer) -> c.PseudoLabelConfig:
         """Asks the MRC model too where one of those who read the labels believes only what both say."""
@@ -142,7 +156,7 @@ def plan(
     configs: dict[str, c.StageConfig] = {
         "prepare": c.PrepareConfig(
             source_ner=given.source_ner,
-            translated=translated,
+            translated=ready,
             target_text=given.target_text,
             target_mrc=given.target_mrc,
             source_mrc=given.source_mrc,
@@ -151,6 +165,7 @@ def plan(
             question_types=asked.types,
             question_map=asked.label_map,
             target_ner=divided,
+            translate=translating if tongue.dictionary or (ready and len(translating.data) < 3) else None,
             data_digest=_digest(train_files),
             notes=[f"optional set {split} is not in the data root" for split in absent],
             **common("prepare"),
@@ -168,7 +183,7 @@ def plan(
         "mrc": c.MrcConfig(
             training=stages.mrc,
             source_queries=queries.source,
-            translated_queries=queries.translated if stages.mrc.ner_as_mrc and translated else {},
+            translated_queries=queries.translated if stages.mrc.ner_as_mrc and asks_translated else {},
             target_queries={},
             typed=bool(asked.types),
             **first,
@@ -181,7 +196,7 @@ def plan(
         "loop_mrc": c.LoopMrcConfig(
             training=stages.loop_mrc,
             source_queries=queries.source,
-            translated_queries=queries.translated if stages.loop_mrc.learns_ner and translated else {},
+            translated_queries=queries.translated if stages.loop_mrc.learns_ner and asks_translated else {},
             target_queries=queries.target,
             typed=bool(asked.types),
             **runs("mrc"),
@@ -251,9 +266,17 @@ def _present(settings: Settings, data: str) -> dict[str, bool]:
     return {part.split: data_root.find(data, part.kind, *part.split.split("/")) is not None for part in optional}
 
 
-def _files(settings: Settings, data: str, present: dict[str, bool]) -> dict[Part, str]:
-    """Digest of every file that the run reads; every missing one is a problem, all listed."""
+def _in_words(queries: Queries, settings: Settings, data: str) -> Queries:
+    """The questions of translated sentences made of those of the source, word by word."""
+    found = translate.read(data_root.locate_dictionary(data, settings.translate.dictionary or ""))
+    translator = translate.Translator(found, settings.translate.choose)
+    return queries._replace(translated={type_: translator.text(query)[0] for type_, query in queries.source.items()})
+
+
+def _files(settings: Settings, data: str, present: dict[str, bool]) -> tuple[dict[Part, str], dict[str, str]]:
+    """Digest of every file that the run reads, and of its dictionary; every missing one is a problem, all listed."""
     found: dict[Part, str] = {}
+    dictionaries: dict[str, str] = {}
     problems: list[Problem] = []
     for part in settings.parts():
         if not present.get(part.split, True):
@@ -262,9 +285,14 @@ def _files(settings: Settings, data: str, present: dict[str, bool]) -> dict[Part
             found[part] = storage.digest(data_root.locate(data, part.kind, *part.split.split("/")))
         except BadInput as error:
             problems += error.problems or [Problem(part.split, str(error), "a readable file")]
+    if name := settings.translate.dictionary:
+        try:
+            dictionaries[f"dict/{name}"] = storage.digest(data_root.locate_dictionary(data, name))
+        except BadInput as error:
+            problems += error.problems or [Problem(name, str(error), "a readable file")]
     if problems:
         raise BadData(problems)
-    return found
+    return found, dictionaries
 
 
 def _digest(values: dict[str, str]) -> str:

@@ -2,9 +2,10 @@
 
     target_text.parquet    D_t,no   words only: the reader drops target tags unread, so no later stage can meet them
     source_text.parquet    D_s,no   words of the source NER sentences
-    source_ner.parquet     D_s,n    and source_ner_dev.parquet; translated_ner.parquet where the role is filled
+    source_ner.parquet     D_s,n    and source_ner_dev.parquet; translated_ner.parquet where the role is filled, or the
+                                    source is translated word by word (`translated`)
     target_mrc.parquet     D_t,m    and target_mrc_dev.parquet
-    source_mrc.parquet     D_s,m    and source_mrc_dev.parquet
+    source_mrc.parquet     D_s,m    and source_mrc_dev.parquet; translated_mrc.parquet, made of it likewise
     target_ner.parquet     labelled target sentences to train on, where a run has the role: the only target labels here
 
 D_s,nm, source NER as MRC, is made where it is used, by the mrc stage: of source_ner and its kin or, where questions ask
@@ -23,6 +24,7 @@ from tofner.corpora.labels import map_types, unknown_type
 from tofner.errors import BadData, Problem
 from tofner.stages import sets
 from tofner.stages.config import TYPED, Labelled, PrepareConfig
+from tofner.stages.translated import translate_source
 from tofner.stages.work import Report, Work
 
 
@@ -36,15 +38,19 @@ def run(config: PrepareConfig, work: Work) -> Report:
         "translated_ner": _ner(root, "translated_ner", config.translated, config, report),
     }
     typed = _typed(root, config, report) if config.question_types else {}
+    translates = config.translate is None or "ner" in config.translate.data
+    source_text = ["source_ner", "translated_ner"] if translates else ["source_ner"]
     mrc = {
         "target_mrc": _questions(root, "target_mrc", config.target_mrc.train, report),
         "target_mrc_dev": _questions(root, "target_mrc_dev", config.target_mrc.dev, report),
         "source_mrc": _questions(root, "source_mrc", config.source_mrc.train, report),
         "source_mrc_dev": _questions(root, "source_mrc_dev", config.source_mrc.dev, report),
     }
+    if config.translate and config.translate.dictionary:
+        translate_source(root, config.translate, config.translated, report, ner, typed, mrc)
     text = {
         "target_text": _words(root, "target_text", config.target_text, report),
-        "source_text": [Sentence(s.id, s.tokens) for s in [*ner["source_ner"], *ner["translated_ner"]]],
+        "source_text": [Sentence(s.id, s.tokens) for name in source_text for s in ner[name]],
     }
     own, measuring = _target(root, config, report)
     if not text["target_text"]:

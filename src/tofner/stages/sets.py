@@ -1,7 +1,7 @@
 """What was read, a row a set, and which sets share sentences: for the reports of `prepare` and `gold`.
 
 A row is `part` (of the run), `set`, `sentences`, `words`, `entities` by type, `questions`, `answers`, and
-`mended`: what had to be repaired, widened, merged, skipped or dropped, by name, where it is not 0.
+`mended`: what had to be repaired, widened, merged, skipped, dropped or translated, by name, where it is not 0.
 """
 
 from collections import Counter
@@ -21,8 +21,13 @@ def labelled_row(part: str, split: str, file: ConllFile, sentences: Sequence[Sen
     """`sentences` are the file's after the label map, which dropped so many entities."""
     mended = {"repaired_tags": file.repaired_tags, "dropped_entities": dropped, "docstarts": file.docstarts}
     mended |= {"widened_entities": file.widened, "blank_records": file.blank}
+    return sentences_row(part, split, sentences, mended)
+
+
+def sentences_row(part: str, name: str, sentences: Sequence[Sentence], mended: dict[str, int]) -> Row:
+    """Labelled sentences, of a file or not."""
     found = Counter(span.type for one in sentences for span in tags_to_spans(one.tags or []))
-    return _row(part, split, [one.tokens for one in sentences], mended, entities=dict(sorted(found.items())))
+    return _row(part, name, [one.tokens for one in sentences], mended, entities=dict(sorted(found.items())))
 
 
 def text_row(part: str, split: str, file: TextFile) -> Row:
@@ -32,9 +37,14 @@ def text_row(part: str, split: str, file: TextFile) -> Row:
 
 def questions_row(part: str, split: str, file: SquadFile) -> Row:
     """Its sentences are the contexts, each counted once."""
-    mended = {"widened_answers": file.widened, "merged_answers": file.merged}
-    contexts = list(dict.fromkeys(tuple(one.tokens) for one in file.examples))
-    return _row(part, split, contexts, mended, questions=len(file.examples), answers=file.answers)
+    return examples_row(part, split, file.examples, {"widened_answers": file.widened, "merged_answers": file.merged})
+
+
+def examples_row(part: str, name: str, examples: Sequence[MrcExample], mended: dict[str, int]) -> Row:
+    """Questions, of a file or not."""
+    contexts = list(dict.fromkeys(tuple(one.tokens) for one in examples))
+    answers = sum(len(one.starts) for one in examples)
+    return _row(part, name, contexts, mended, questions=len(examples), answers=answers)
 
 
 def _row(part: str, split: str, tokens: Sequence[Sequence[str]], mended: dict[str, int], **more: Any) -> Row:

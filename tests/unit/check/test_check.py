@@ -15,7 +15,7 @@ from tofner.check.files import RoleFile, histogram, run_check
 from tofner.check.run import check_data, check_run
 from tofner.check.view import show
 from tofner.corpora.data_root import Content
-from tofner.errors import BadSettings, PassingFault
+from tofner.errors import BadData, BadSettings, PassingFault
 from tofner.model import hub
 from tofner.presets import load_preset
 from tofner.stages import plan
@@ -213,6 +213,35 @@ def test_check_and_run_refuse_the_same_in_the_same_words(
         assert sorted(map(str, error.value.problems)) == sorted(problems)
     else:
         plan(preset, data, str(tmp_path / "store"), **asked)
+
+
+def test_a_dictionary_is_looked_for_and_read(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "data", tmp_path / "data")
+    preset, data, store = str(home / "tiny.yaml"), str(tmp_path / "data"), str(tmp_path / "store")
+    asked = ["translate.dictionary=en-es"]
+    told = [str(one) for one in check_run(preset, data, overrides=asked).problems]
+    expected = (
+        f"{data}: found no dictionary en-es to translate the source with; expected dict/en-es.txt or dict/en-es.txt.gz"
+    )
+    assert told == [
+        f"{expected}; put the file there (docs/data-formats.md), or do without: --set translate.dictionary=null"
+    ]
+    with pytest.raises(BadData) as error:
+        plan(preset, data, store, overrides=asked)
+    assert [str(one) for one in error.value.problems] == told
+    path = tmp_path / "data/dict/en-es.txt"
+    path.parent.mkdir()
+    path.write_text("flew voló\nflew volaba\nto\tal norte\non el\nalone\n", encoding="utf-8")
+    report = check_run(preset, data, overrides=asked)
+    assert [(one.place, one.line, one.found) for one in report.problems] == [(str(path), 5, "1 word")]
+    path.write_text(path.read_text(encoding="utf-8").replace("alone\n", ""), encoding="utf-8")
+    report = check_run(preset, data, overrides=asked)
+    assert not report.problems
+    assert report.notes[:2] == [
+        "translate.dictionary en-es: 3 pairs, 2 words",
+        f"{path}: 1 entry of several words is left out (line 3)",
+    ]
+    plan(preset, data, store, overrides=asked)
 
 
 def test_an_encoder_that_cannot_be_asked_for_is_a_note_beside_what_is_wrong(

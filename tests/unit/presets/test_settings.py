@@ -47,6 +47,13 @@ def test_only_cbs_is_transductive() -> None:
     assert [name for name in preset_names() if load_preset(name).transductive] == ["cbs"]
 
 
+def test_the_source_is_translated_where_the_paper_does_it() -> None:
+    found = {name: load_preset(name).translate.dictionary for name in preset_names()}
+    languages = {name: f"en-{name}" for name in ("de", "es", "nl")}
+    assert found == dict.fromkeys(preset_names()) | languages
+    assert load_preset("es", ["translate.dictionary=null"]).translate.dictionary is None
+
+
 def test_wnut16_is_span_detection() -> None:
     assert load_preset("wnut16").labels == ["O", "B-ENTITY", "I-ENTITY"]
 
@@ -78,6 +85,8 @@ def test_overrides_are_yaml_and_reach_groups() -> None:
         ("roles.source_ner.train=[conll03]", ["--set roles.source_ner.train", "SET/SPLIT"]),
         ("roles.source_ner.dev=[]", ["roles.source_ner needs a train and a dev set"]),
         ("types=[PER]", ["types"]),
+        ("translate.dictionary=dict/en-es.txt", ["--set translate.dictionary", "a name such as en-es"]),
+        ("translate.data=[text]", ["translate.data", "'ner', 'mrc' or 'ner_as_mrc'"]),
         ("stages.ner.overlap_pieces=100", ["overlap_pieces 100", "half of max_pieces"]),
         ("stages.mlm={", ["--set stages.mlm", "YAML"]),
     ],

@@ -39,6 +39,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("keys")
     make_data(root / "data")
     make_encoder(root / "encoder")
+    (root / "data/dict").mkdir()
+    (root / "data/dict/en-es.txt").write_text("flew voló\nflew volaba\non on\non el\nwhere dónde\n", encoding="utf-8")
     queries = root / "queries"
     queries.mkdir()
     text = "types:\n  PER: Who is it?\n  ORG: Which company is it?\n  LOC: Where is it?\n"
@@ -213,6 +215,10 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "ner_as_mrc.types": ("[PER, ORG, LOC]", {"prepare"} | after("mrc")),
     "ner_as_mrc.queries": ("", set()),  # of those types: test_choices
     "ner_as_mrc.label_map": ("", set()),
+    "translate.dictionary": ("en-es", {"prepare"} | after("mlm")),
+    "translate.choose": ("other", set()),  # nothing without a dictionary: below
+    "translate.data": ("[mrc]", set()),
+    "translate.queries": ("", set()),
     "roles.source_ner.train": ("[src/train, src/dev]", {"prepare"} | after("mlm")),
     "roles.source_ner.dev": ("[src/test]", {"prepare"} | after("mrc")),
     "roles.translated_ner.train": ("[src/test]", {"prepare"} | after("mlm")),
@@ -254,6 +260,30 @@ def test_a_changed_setting_reaches_who_reads_it(
         monkeypatch.setattr("tofner.check.asked._ranges", lambda *_: [])  # rounds without labels; `plan` refuses them
     # The report's settings name roles, switches and overrides.
     assert changed(before, shared.keys(f"{key}={value}")) == SETTINGS[key][1] | {"report", "publish"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("translate.choose=other", {"prepare"} | after("mlm")),
+        ("translate.data=[mrc, ner_as_mrc]", {"prepare"} | after("mlm")),
+        ("translate.data=[ner, ner_as_mrc]", {"prepare"} | after("mrc")),
+        ("translate.data=[ner, mrc]", {"prepare"} | after("mrc")),
+        ("translate.queries=words", after("mrc")),
+    ],
+)
+def test_a_way_to_translate_reaches_who_reads_it(shared: Setup, setting: str, expected: set[str]) -> None:
+    on = "translate.dictionary=en-es"
+    assert changed(shared.keys(on), shared.keys(on, setting)) == expected | {"report", "publish"}
+
+
+def test_a_line_of_the_dictionary_reaches_all_that_read_translations(own: Setup) -> None:
+    on = "translate.dictionary=en-es"
+    before = own.keys(on), own.keys(on, "translate.data=[mrc]"), own.keys(on, "translate.data=[]"), own.keys()
+    replace(own.root / "data/dict/en-es.txt", "voló", "vuela")
+    after_ = own.keys(on), own.keys(on, "translate.data=[mrc]"), own.keys(on, "translate.data=[]"), own.keys()
+    found = [changed(one, other) for one, other in zip(before, after_, strict=True)]
+    assert found == [{"prepare"} | after("mlm"), {"prepare"} | after("mrc"), {"prepare"}, set()]
 
 
 def test_a_type_more_reaches_all_but_the_mlm(own: Setup) -> None:
@@ -302,6 +332,8 @@ CODE = {
     "stages/mrc.py": {"mrc", "loop_mrc"},
     "stages/ner.py": {"ner", "pseudo_ner", "loop_ner"},
     "stages/pseudo_label.py": {"pseudo_label", "label_1"},
+    "stages/translated.py": {"prepare", "gold"},
+    "corpora/translate.py": {"prepare", "gold"},
     "stages/sets.py": {"prepare", "gold"},
     "stages/sentences.py": {"pseudo_label", "label_1", "evaluate"},
     "stages/gather.py": {"report"},
@@ -396,18 +428,18 @@ def test_what_a_stage_opens_is_in_its_key(shared: Setup, task: str, switched: bo
     stage = {"pseudo_ner": "ner", "loop_ner": "ner", "loop_mrc": "mrc"}.get(task, task)
     pseudo = {"pseudo": ""} if task in ("pseudo_ner", "loop_ner", "loop_mrc") else {}
     config = config_type(stage, pseudo).model_validate_json(planned.settings[task])
-    ner, questions = ("source_ner", "translated_ner"), ("target_mrc", "source_mrc")
+    ner, questions = ("source_ner", "translated_ner"), ("target_mrc", "source_mrc", "translated_mrc")
     expected = {
         ("mlm", False): {"target_text", "source_text"},
         ("mlm", True): {"target_text"},
-        ("mrc", False): {*ner, *questions, "source_ner_dev", "target_mrc_dev", "source_mrc_dev"},
-        ("mrc", True): {"source_ner_dev", "target_mrc_dev", "source_mrc_dev"},
+        ("mrc", False): {"source_ner", *questions, "source_ner_dev", "target_mrc_dev", "source_mrc_dev"},
+        ("mrc", True): {"translated_mrc", "source_ner_dev", "target_mrc_dev", "source_mrc_dev"},
         ("ner", False): {*ner, "source_ner_dev"},
         ("pseudo_label", False): {"target_text"},
         ("pseudo_ner", False): {"source_ner_dev"},
         ("pseudo_ner", True): {*ner, "source_ner_dev"},
         ("loop_mrc", False): {"target_mrc", "source_ner_dev", "target_mrc_dev", "source_mrc_dev"},
-        ("loop_mrc", True): {*ner, *questions, "source_ner_dev", "target_mrc_dev", "source_mrc_dev"},
+        ("loop_mrc", True): {"source_ner", *questions, "source_ner_dev", "target_mrc_dev", "source_mrc_dev"},
         ("loop_ner", False): {"source_ner_dev"},
         ("loop_ner", True): {*ner, "source_ner_dev"},
         ("export", False): {"target_text"},
