@@ -16,7 +16,8 @@ from typing import Literal
 from tofner.corpora import textfile
 from tofner.corpora.examples import MrcExample, Sentence
 from tofner.corpora.textfile import Problems
-from tofner.words.segment import Word, segment
+from tofner.words.offsets import Offsets
+from tofner.words.segment import segment
 
 Choose = Literal["first", "other"]
 LISTED_PHRASES = 5
@@ -152,20 +153,25 @@ class Translator:
         """As many words as `tokens`."""
         return [self.word(token) for token in tokens]
 
-    def text(self, text: str) -> tuple[str, list[Word], list[Word]]:
-        """A text, its words, and where these are in it before and after: what stands between them stays.
+    def text(self, text: str, words: Sequence[Offsets] | None = None) -> tuple[str, list[Offsets], list[Offsets]]:
+        """A text word by word; what stands between the words stays.
+
+        Args:
+            words: where they stand, rising and without overlap; None for those of `segment`.
 
         Returns:
-            The translated text; the words before; the words after, as many.
+            The translated text; where its words stood before; where they stand now, as many.
         """
-        before, after, pieces = segment(text), [], []
-        at, done = 0, 0
-        for one in before:
-            between, new = text[done : one.start], self.word(one.text)
+        before = [(word.start, word.end) for word in segment(text)] if words is None else list(words)
+        after: list[Offsets] = []
+        pieces: list[str] = []
+        at = done = 0
+        for start, end in before:
+            between, new = text[done:start], self.word(text[start:end])
             at += len(between)
-            after.append(Word(new, at, at + len(new)))
+            after.append((at, at + len(new)))
             pieces += [between, new]
-            at, done = at + len(new), one.end
+            at, done = at + len(new), end
         return "".join([*pieces, text[done:]]), before, after
 
     def sentences(self, sentences: Iterable[Sentence], language: str) -> list[Sentence]:

@@ -127,9 +127,9 @@ def test_a_text_keeps_what_stands_between_its_words() -> None:
     expected, places = by_slices(text, words, ["El", "casa", ",", "en", "España", ":", "“", "from", "París", "”", "!"])
     found, before, after = translator().text(text)
     assert found == expected == "  El casa,\ten  España: “from\nParís”!  "
-    assert [text[one.start : one.end] for one in before] == words
-    assert [(one.start, one.end) for one in after] == places
-    assert [found[one.start : one.end] for one in after] == [one.text for one in after]
+    assert [text[start:end] for start, end in before] == words
+    assert after == places
+    assert translator().text("house-in", [(0, 5), (6, 8)]) == ("casa-en", [(0, 5), (6, 8)], [(0, 4), (5, 7)])
 
 
 def test_tags_stay_with_their_words() -> None:
