@@ -21,7 +21,7 @@ import typer
 
 from tofner.child import leave, leaving_well
 from tofner.errors import BadInput, BadSettings, PassingFault, Problem, TofnerError
-from tofner.exchange.command import convert_
+from tofner.exchange.command import convert_, translate_
 from tofner.exchange.convert import Format as LabelFormat
 
 # Extra of pyproject.toml by what an `import` names.
@@ -509,6 +509,7 @@ def runs(
 
 
 app.command("convert")(convert_)
+app.command("translate")(translate_)
 
 
 @app.command()

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from tofner.corpora.examples import MrcExample, Sentence
 from tofner.corpora.translate import Counts, Dictionary, Translator
+from tofner.exchange.told import Told
+from tofner.exchange.translation import _translate_questions
 from tofner.words.segment import segment
 
 words = st.text(st.characters(exclude_categories=("Z", "C")), min_size=1, max_size=6)
@@ -50,3 +52,27 @@ def test_words_are_translated_in_their_places(text: str, known: list[tuple[str, 
         *(2 * n for n in (one.counts.translated // 2, one.counts.unknown // 2, one.counts.marks // 2))
     )
     assert one.counts.total == 2 * len(before)
+
+
+@given(st.text(max_size=40), pairs, st.data())
+def test_an_answer_is_what_stands_at_its_place_and_of_the_same_words(
+    text: str, known: list[tuple[str, str]], data: st.DataObject
+) -> None:
+    context = f"{text} {known[0][0]}"
+    found = segment(context)
+    first = data.draw(st.integers(0, len(found) - 1))
+    last = data.draw(st.integers(first, len(found) - 1))
+    start, end = found[first].start, found[last].end
+    asked = {"id": "q", "question": "?", "answers": [{"answer_start": start, "text": context[start:end]}]}
+    content = {"data": [{"paragraphs": [{"context": context, "qas": [asked]}]}]}
+    one = translator(known)
+    _translate_questions(content, one, told := Told(), "x.json")
+    (paragraph,) = content["data"][0]["paragraphs"]
+    (answer,) = paragraph["qas"][0]["answers"]
+    at = answer["answer_start"]
+    assert paragraph["context"][at : at + len(answer["text"])] == answer["text"]
+    assert (
+        answer["text"]
+        == one.text(context[start:end], [(w.start - start, w.end - start) for w in found[first : last + 1]])[0]
+    )
+    assert not told.lines()
