@@ -23,7 +23,8 @@ ONE_LINE = TEXT.map(lambda text: re.sub(r"[\n\r]", " ", text)).filter(str.strip)
 few = settings(max_examples=40)  # of texts with several sentences each
 rare = settings(max_examples=15)  # where a file or a Doc is made: milliseconds
 CHARACTERS = (Format.jsonl, Format.doccano, Format.label_studio, Format.brat)
-WORDS = (Format.conll, Format.conllu, Format.prodigy, Format.spacy)
+WORDS = (Format.conll, Format.conllu, Format.prodigy, Format.gliner, Format.spacy)
+ONLY_WORDS = (Format.conll, Format.gliner)  # and no text
 Place = tuple[int, int, str]
 
 
@@ -126,7 +127,7 @@ def test_brat_counts_characters_of_the_document(
     assert told.lost == {}
 
 
-@pytest.mark.parametrize("format_", [Format.conll, Format.conllu, Format.prodigy])
+@pytest.mark.parametrize("format_", [Format.conll, Format.conllu, Format.prodigy, Format.gliner])
 @few
 @given(records=st.lists(of_words(), min_size=1, max_size=3))
 def test_formats_of_words_hold_entities_of_whole_words(format_: Format, records: list[Record]) -> None:
@@ -149,7 +150,7 @@ def whole_words(format_: Format, records: list[Record]) -> None:
         tokens = [record.text[a:b] for a, b in own_words(record.text)]
         assert [again.text[a:b] for a, b in again.offsets()] == tokens
         surfaces = [(record.text[a:b], t) for a, b, t in places(record)]
-        if format_ is Format.conll:  # which has no text, but words
+        if format_ in ONLY_WORDS:
             spans = [(again.offsets(), a, b, t) for a, b, t in places(again)]
             kept = [(sum(w[1] <= a for w in words), sum(w[0] < b for w in words), t) for words, a, b, t in spans]
             words = own_words(record.text)
@@ -163,6 +164,15 @@ def whole_words(format_: Format, records: list[Record]) -> None:
     if format_ is Format.prodigy:
         shown = seen_by_json(format_, data)
         assert [sorted((a, b, t) for a, b, t, _ in found) for _, found in shown] == [places(one) for one in records]
+    if format_ is Format.gliner:  # by its documentation: the last word of a span is in it
+        rows = [(row["tokenized_text"], row["ner"]) for row in json.loads(data)]
+        expected = [[(r.text[a:b], t) for a, b, t in places(r)] for r in records]
+        found = [[("".join(words[a : b + 1]), t) for a, b, t in spans] for words, spans in rows]
+        assert found == [[("".join(cut(text)), t) for text, t in one] for one in expected]
+
+
+def cut(text: str) -> list[str]:
+    return [text[a:b] for a, b in own_words(text)]
 
 
 def plainly_fitted(record: Record) -> tuple[list[Place], int]:

@@ -26,6 +26,7 @@ class Format(StrEnum):
     label_studio = "label-studio"
     doccano = "doccano"
     prodigy = "prodigy"
+    gliner = "gliner"
     brat = "brat"
     conllu = "conllu"
     text = "text"
@@ -65,6 +66,7 @@ READERS: dict[Format, Reader] = {
     Format.jsonl: tools.read_jsonl,
     Format.doccano: tools.read_doccano,
     Format.prodigy: tools.read_prodigy,
+    Format.gliner: tools.read_gliner,
     Format.label_studio: tools.read_label_studio,
     Format.spacy: docbin.read_docbin,
     Format.text: read_text,
@@ -75,6 +77,7 @@ WRITERS: dict[Format, Writer] = {
     Format.jsonl: tools.write_jsonl,
     Format.doccano: tools.write_doccano,
     Format.prodigy: tools.write_prodigy,
+    Format.gliner: tools.write_gliner,
     Format.label_studio: tools.write_label_studio,
     Format.spacy: docbin.write_docbin,
 }
@@ -186,6 +189,8 @@ def _look(data: bytes, by_suffix: Format) -> Format:
     entities = first.get("entities")
     if "label" in first or "labels" in first or (entities and "start_offset" in json.dumps(entities)):
         return Format.doccano
+    if "tokenized_text" in first:
+        return Format.gliner
     if "spans" in first or "_input_hash" in first:
         return Format.prodigy
     return Format.jsonl

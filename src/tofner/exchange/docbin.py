@@ -10,7 +10,7 @@ from typing import Any
 
 from tofner.corpora.jsonl import Entity, Record, cut_at_white_space
 from tofner.corpora.textfile import Problems
-from tofner.exchange.columns import fitted
+from tofner.exchange.columns import SCORES, fitted
 from tofner.exchange.told import Told
 from tofner.words.offsets import Offsets
 
@@ -64,7 +64,7 @@ def write_docbin(records: Sequence[Record], place: str, told: Told) -> bytes:
         doc = Doc(vocab, words=tokens, spaces=spaces)
         if record.entities is not None:
             found = fitted(record, words, told, place)
-            told.leave("scores have no place in this format", place, record.line,
+            told.leave(SCORES, place, record.line,
                        sum(one.score is not None for _, one in found))  # fmt: skip
             spans = [Span(doc, number[s.start], number[s.end - 1] + 1, label=s.type) for s, _ in found]
             doc.set_ents(spans, default="outside")

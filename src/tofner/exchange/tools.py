@@ -1,6 +1,7 @@
-"""Records in the JSON of tools: tofner's own JSON lines, doccano, Prodigy and Label Studio.
+"""Records in the JSON of tools: tofner's own JSON lines, doccano, Prodigy, GLiNER and Label Studio.
 
-All count characters, end exclusive. doccano: https://doccano.github.io/doccano; Prodigy: prodi.gy/docs/api-interfaces;
+All count characters, end exclusive, but for GLiNER, which counts words, end inclusive (github.com/urchade/GLiNER, data
+of its training). doccano: https://doccano.github.io/doccano; Prodigy: prodi.gy/docs/api-interfaces;
 Label Studio: labelstud.io/guide/predictions. Label Studio's editor runs in JavaScript, which counts UTF-16 units, and
 older versions wrote these (label-studio#1347, label-studio-frontend#308): where a result says its text, its offsets
 are checked against it, and taken as UTF-16 where only these fit.
@@ -22,10 +23,11 @@ from tofner.corpora.jsonl import (
     check_type,
     check_words,
     own_words,
+    read_record,
     records,
 )
 from tofner.corpora.textfile import Problems
-from tofner.exchange.columns import UNLABELLED, fitted
+from tofner.exchange.columns import SCORES, UNLABELLED, fitted
 from tofner.exchange.told import Told
 from tofner.words.offsets import utf16_to_characters
 
@@ -129,7 +131,7 @@ def write_doccano(records: Sequence[Record], place: str, told: Told) -> bytes:
     """`{"id", "text", "label": [[start, end, type]]}` and the other fields, which doccano keeps beside the text."""
     lines = []
     for record in records:
-        told.leave("scores have no place in this format", place, record.line,
+        told.leave(SCORES, place, record.line,
                    sum(one.score is not None for one in record.entities or []))  # fmt: skip
         value = _id(record) | {"text": record.text}
         value["label"] = [[one.start, one.end, one.type] for one in record.entities or []]
@@ -202,6 +204,52 @@ def _whole(one: Entity, record: Record, told: Told, place: str) -> Iterator[Json
         # token_end is the last token, not the one after it
         tokens = {"token_start": span.start, "token_end": span.end - 1}
         yield {"start": start, "end": end, **tokens, "label": span.type, **_score(one)}
+
+
+# GLiNER
+
+
+def read_gliner(data: bytes, uri: str, told: Told) -> list[Record]:
+    """`tokenized_text` and `ner`, [[first word, last word, type]]; further numbers of a span are nobody's scores."""
+
+    def make(value: Json, line: int) -> Record:
+        rest = dict(value)
+        given = rest.pop("ner", None)
+        spans = None if given is None else [_words_of(one) for one in check_list(given)]
+        entities = {} if spans is None else {"entities": spans}
+        for name in ("text", "entities"):
+            told.lose(f"fields {name} were left out", uri, line, int(rest.pop(name, None) is not None))
+        return read_record(rest | {"tokens": rest.pop("tokenized_text", None)} | entities)
+
+    return parse(data, uri, make)
+
+
+def _words_of(one: Any) -> Json:
+    if not isinstance(one, list) or len(one) != 3 or any(type(place) is not int for place in one[:2]):
+        shown = json.dumps(one, ensure_ascii=False)[:60]
+        raise Wrong(f"a span {shown}", "[first word, last word, type]")
+    return {"start_token": one[0], "end_token": one[1] + 1, "label": one[2]}
+
+
+def write_gliner(records: Sequence[Record], place: str, told: Told) -> bytes:
+    """A list of `{"tokenized_text", "ner"}` as GLiNER trains on, with the records' other fields, which it passes over.
+
+    Entities that overlap are written too: it learns nested ones.
+    """
+    rows = []
+    for record in records:
+        words = record.offsets()
+        spans = [
+            [span.start, span.end - 1, span.type]
+            for one in record.entities or []
+            for span, _ in fitted(Record(record.text, [one], words, line=record.line), words, told, place)
+        ]
+        told.leave(SCORES, place, record.line, sum(one.score is not None for one in record.entities or []))
+        if record.entities is None:
+            told.leave(UNLABELLED, place, record.line)
+        value: Json = {"tokenized_text": [record.text[a:b] for a, b in words], "ner": spans}
+        rows.append(value | _id(record) | _extra(record, ("tokenized_text", "ner", "id", "words", "tokens", "text")))
+    return (json.dumps(rows, ensure_ascii=False) + "\n").encode()
 
 
 # Label Studio

@@ -67,6 +67,7 @@ def test_formats_are_told_by_name_and_content(tagged: Path, tmp_path: Path) -> N
         (Format.doccano, "d.jsonl"),
         (Format.prodigy, "p.jsonl"),
         (Format.label_studio, "l.json"),
+        (Format.gliner, "g.json"),
         (Format.conllu, "u.conllu"),
         (Format.brat, "brat"),
         (Format.brat, "one.ann"),

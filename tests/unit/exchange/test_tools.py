@@ -177,6 +177,40 @@ def test_prodigy() -> None:
         assert again[name] == TASK[name]
 
 
+# GLiNER: github.com/urchade/GLiNER, the data of its fine-tuning example.
+GLINER = {
+    "tokenized_text": ["State", "University", "of", "New", "York", "-", "the", "1990", "Carroll", "Gardens"],
+    "ner": [[0, 4, "university"], [3, 4, "state"], [8, 9, "park"]],
+}
+
+
+def test_gliner() -> None:
+    told = Told()
+    data = json.dumps([GLINER, {"tokenized_text": ["Rome"], "ner": [], "id": 7, "lang": "en"}]).encode()
+    records = tools.read_gliner(data, "g.json", told)
+    assert found(records) == [
+        [("university", "State University of New York"), ("state", "New York"), ("park", "Carroll Gardens")],
+        [],
+    ]
+    assert (records[1].id, records[1].fields) == (7, {"lang": "en"})
+    assert counted(told) == {}
+    assert json.loads(tools.write_gliner(records, "x", told)) == json.loads(data)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"tokenized_text": ["Rome"], "ner": [[0, 1, "LOC"]]}, "in 1 tokens"),
+        ({"tokenized_text": ["Rome"], "ner": [["0", 0, "LOC"]]}, r"expected \[first word, last word, type\]"),
+        ({"tokenized_text": ["Rome"], "ner": [[0, 0]]}, r"expected \[first word, last word, type\]"),
+        ({"ner": [[0, 0, "LOC"]]}, "no list of words"),
+    ],
+)
+def test_what_gliner_cannot_mean_is_wrong(row: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadData, match=rf"g\.json:1: .*{said}"):
+        tools.read_gliner(json.dumps([row]).encode(), "g.json", Told())
+
+
 # brat: brat.nlplab.org/standoff.html
 BRAT_TEXT = (
     "Sony formed a joint venture with Ericsson, a mobile phone company based in Sweden.\n\nNorth and South America\n"
