@@ -103,4 +103,5 @@ class _Source:
 
 
 def _named(counts: Counts) -> dict[str, int]:
-    return {"translated_words": counts.translated, "unknown_words": counts.unknown, "marks": counts.marks}
+    kept = {"unknown_words": counts.unknown, "words_without_letters": counts.marks}
+    return {"translated_words": counts.translated, **kept}

@@ -258,3 +258,18 @@ def test_the_page_begins_with_the_verdict_and_the_models_address() -> None:
 def test_the_card_names_the_pipeline_run_where_there_is_one() -> None:
     assert "Published by the pipeline run 3b9c-1." in model_card("n", "v", run_json(), "3b9c-1")
     assert "pipeline run" not in model_card("n", "v", run_json())
+
+
+@pytest.mark.parametrize(
+    ("sets", "dictionary", "told"),
+    [
+        (["es/train"], None, "es/train"),
+        ([], "en-es", "word by word with dictionary en-es"),
+        (["es/train"], "en-es", "es/train; word by word with dictionary en-es"),
+    ],
+)
+def test_the_card_names_what_the_source_was_translated_with(sets: list[str], dictionary: str | None, told: str) -> None:
+    value = run_json()
+    assert "translated source" not in model_card("n", "v", value)
+    value["run"]["translate"] = {"sets": sets, "dictionary": dictionary}
+    assert f"| translated source | {told} |\n| target questions |" in model_card("n", "v", value)

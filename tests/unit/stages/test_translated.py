@@ -99,8 +99,8 @@ def test_what_became_of_the_words_is_told(chain: Chain) -> None:
     marks = sum(not any(map(str.isalpha, word)) for word in words)
     translated = sum(word.lower() in PAIRS for word in words)
     unknown = len(words) - marks - translated
-    counts = {name: done.counts[name] for name in ("translated_words", "unknown_words", "marks")}
-    assert counts == {"translated_words": translated, "unknown_words": unknown, "marks": marks}
+    counts = {name: done.counts[name] for name in ("translated_words", "unknown_words", "words_without_letters")}
+    assert counts == {"translated_words": translated, "unknown_words": unknown, "words_without_letters": marks}
     rows = {(row["part"], row["set"]): row for row in done.report["details"]["sets"]}
     ner, mrc = rows["translated_ner", "source_ner by en-es"], rows["translated_mrc", "source_mrc by en-es"]
     assert {name: ner["mended"][name] + mrc["mended"][name] for name in counts} == counts
@@ -121,7 +121,7 @@ def test_questions_of_other_types_are_asked_of_translations_too(chain: Chain, tm
     source = list(read_ner(done.folder / "source_ner_typed.parquet"))
     assert [one.tokens for one in found] == [by_hand(one.tokens) for one in source]
     assert [one.tags for one in found] == [one.tags for one in source]
-    assert done.counts["marks"] == prepared(chain).counts["marks"]
+    assert done.counts["unknown_words"] == prepared(chain).counts["unknown_words"]
 
 
 @pytest.mark.parametrize(
