@@ -58,7 +58,6 @@ class StageConfig(Strict):
     """`encoder_digest` tells orchestrators that cache by arguments when an encoder has changed in its place; keys do
     without, since they cover what the encoder holds."""
 
-    seed: int
     code: str
     encoder_digest: str = ""
 
@@ -74,8 +73,11 @@ class StageConfig(Strict):
 
 
 class EncoderConfig(StageConfig):
-    """Of stages that run the encoder: their results depend on what they compute with."""
+    """Of stages that run the encoder: their results depend on what they compute with, and what they draw on the seed.
 
+    No other stage draws anything, so runs that differ in their seed alone share what those make."""
+
+    seed: int
     machine: Machine
 
 

@@ -97,10 +97,10 @@ def plan(
     files, dictionaries = _files(settings, data, present)
 
     def common(stage: str) -> dict[str, Any]:
-        return {"seed": seed, "code": code_revision(stage)}
+        return {"code": code_revision(stage)}
 
     def runs(stage: str, on: Machine = trains) -> dict[str, Any]:
-        return {"machine": on, **common(stage)}
+        return {"seed": seed, "machine": on, **common(stage)}
 
     asked, queries = settings.ner_as_mrc, queries_of(settings, iterations)
     given, stages = settings.roles, settings.stages

@@ -322,7 +322,7 @@ def work(tmp_path: Path) -> Work:
     return Work("publish", str(tmp_path / "store"), inputs, tmp_path / "output", scratch, str(tmp_path / "state"))
 
 
-CONFIG = PublishConfig(seed=1, code="c", model_name="tiny")
+CONFIG = PublishConfig(code="c", model_name="tiny")
 
 
 def latest(work: Work) -> dict[str, Any] | None:

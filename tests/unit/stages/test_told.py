@@ -261,7 +261,6 @@ def test_a_diverged_stage_stores_nothing(
 
     monkeypatch.setattr("tofner.stages.gold.run", lambda config, work: Report({"loss": float("nan")}))
     settings = {
-        "seed": 1,
         "code": "c",
         "target_test": ["t/t"],
         "target_dev": [],
