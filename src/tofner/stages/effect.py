@@ -5,43 +5,53 @@ brought. Both tagged the same sentences, so a paired bootstrap (`tofner.words.bo
 is more than chance; once for exact entities, once for their ends alone, whatever their types.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tofner.words.bootstrap import Comparison, compare
+from tofner.words.bootstrap import Comparison, compare_seeds
 from tofner.words.scores import Tags, untype
 
 CONFIDENCE = 0.975  # of each end of the interval, so 95 % for both
 
 
-def effect(gold: Tags, first: Tags, last: Tags, seed: int) -> dict[str, Any] | None:
+def effect(gold: Tags, firsts: Sequence[Tags], lasts: Sequence[Tags], seed: int) -> dict[str, Any] | None:
     """`exact` and `spans`, each a `Comparison` as a dict; None where the rows do not belong together.
 
     Args:
-        gold, first, last: BIO2 tags [sentences][words].
+        gold: BIO2 tags [sentences][words].
+        firsts, lasts: the same as each seed's taggers found them, [seeds][sentences][words], in one order.
+        seed: of the resamples.
     """
-    if not gold or len({tuple(map(len, rows)) for rows in (gold, first, last)}) > 1:
+    if not gold or not firsts or len({tuple(map(len, rows)) for rows in (gold, *firsts, *lasts)}) > 1:
         return None
-    rows = (gold, last, first)
-    spans = [[untype(tags) for tags in side] for side in rows]
+    rows = (gold, lasts, firsts)
+    spans = (_untyped(gold), [_untyped(one) for one in lasts], [_untyped(one) for one in firsts])
     return {
-        "exact": asdict(compare(*rows, confidence=CONFIDENCE, seed=seed)),
-        "spans": asdict(compare(*spans, confidence=CONFIDENCE, seed=seed)),
+        "exact": asdict(compare_seeds(*rows, confidence=CONFIDENCE, seed=seed)),
+        "spans": asdict(compare_seeds(*spans, confidence=CONFIDENCE, seed=seed)),
     }
 
 
-def in_words(told: dict[str, Any], first: str, last: str) -> str:
+def _untyped(rows: Tags) -> list[list[str]]:
+    return [untype(tags) for tags in rows]
+
+
+def in_words(told: dict[str, Any], first: str, last: str, seeds: int = 1) -> str:
     """One sentence for people; `first` and `last` are the taggers' names."""
     exact, spans = (Comparison(**told[name]) for name in ("exact", "spans"))
+    of, means, over = f"{exact.sentences} sentences", "points", ""
+    if seeds > 1:
+        of, means, over = f"{of} and {seeds} seeds", f"points, means of {seeds} seeds", " over sentences and seeds"
     if exact.low > 0:
         head = "The method helped"
     elif exact.high < 0:
         head = "The method did harm"
     else:
-        head = f"The method made no difference that {exact.sentences} sentences can show"
+        head = f"The method made no difference that {of} can show"
     return (
         f"{head}: {last} against {first}, F1 {_points(exact)} with the right type, and {_points(spans)} whatever the "
-        f"type; in points, with 95 % intervals by a paired bootstrap."
+        f"type; in {means}, with 95 % intervals by a paired bootstrap{over}."
     )
 
 

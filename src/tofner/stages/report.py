@@ -126,7 +126,7 @@ def _effect(work: Work, scores: History) -> dict[str, Any] | None:
         test = cap(test, limit, told["seed"])
     tags = [one.tags or [] for one in test]
     first, last = (_predicted(uri) for uri, _, _ in (scores[0], scores[-1]))
-    return effect(tags, first, last, told["seed"])
+    return effect(tags, [first], [last], told["seed"])
 
 
 def _predicted(uri: str) -> list[list[str]]:

@@ -35,7 +35,7 @@ def sides(seed: int, keep: float, wrong_type: float) -> tuple[list[list[str]], l
 def test_scores_are_those_of_seqeval_with_and_without_types() -> None:
     gold, last = sides(1, 0.9, 0.5)
     first = [tags if number % 3 else ["O"] * WORDS for number, tags in enumerate(last)]
-    told = effect(gold, first, last, 7)
+    told = effect(gold, [first], [last], 7)
     assert told is not None
     for name, key in (("exact", "micro"), ("spans", "spans")):
         assert told[name]["candidate"] == pytest.approx(score_tags(gold, last)[key]["f1"])
@@ -45,8 +45,26 @@ def test_scores_are_those_of_seqeval_with_and_without_types() -> None:
 
 
 def test_rows_that_do_not_belong_together_say_nothing() -> None:
-    assert effect([], [], [], 1) is None
-    assert effect([["O"]], [["O"]], [["O", "O"]], 1) is None
+    assert effect([], [[]], [[]], 1) is None
+    assert effect([["O"]], [], [], 1) is None
+    assert effect([["O"]], [[["O"]]], [[["O", "O"]]], 1) is None
+    assert effect([["O"]], [[["O"]], [["O"]]], [[["O"]], [["O"], ["O"]]], 1) is None
+
+
+def test_several_seeds_are_means_of_theirs() -> None:
+    gold, last = sides(1, 0.9, 0.5)
+    lasts = [last, sides(1, 0.7, 0.1)[1]]
+    firsts = [[tags if number % 3 else ["O"] * WORDS for number, tags in enumerate(rows)] for rows in lasts]
+    told = effect(gold, firsts, lasts, 7)
+    assert told is not None
+    for name, key in (("exact", "micro"), ("spans", "spans")):
+        for side, rows in (("candidate", lasts), ("champion", firsts)):
+            scores = [score_tags(gold, one)[key]["f1"] for one in rows]
+            assert told[name][side] == pytest.approx(sum(scores) / 2)
+    assert "50.00 to 52.00" in in_words({name: comparison(0.001, 0.04) for name in told}, "a", "b", 2)
+    said = in_words({name: comparison(-0.01, 0.04) for name in told}, "a", "b", 2)
+    assert "100 sentences and 2 seeds can show" in said
+    assert "means of 2 seeds, with 95 % intervals by a paired bootstrap over sentences and seeds" in said
 
 
 def comparison(low: float, high: float) -> dict[str, Any]:

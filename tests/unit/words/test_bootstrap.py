@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tofner.words import bootstrap
-from tofner.words.bootstrap import compare, count_entities
+from tofner.words.bootstrap import compare, compare_seeds, count_entities
 from tofner.words.scores import score_tags
 
 TAGS = ["O", "O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
@@ -78,6 +78,43 @@ def test_it_is_what_a_plain_loop_over_seqeval_gives(seed: int, together: int, mo
     assert (found.low, found.high) == (pytest.approx(low, abs=1e-12), pytest.approx(high, abs=1e-12))
     assert found.worse == worse
     assert found.low < found.difference < found.high
+
+
+def f1_of(gold: Rows, rows: Rows) -> float:
+    return float(score_tags(gold, rows)["micro"]["f1"])
+
+
+def test_seeds_are_drawn_beside_the_sentences_and_f1_is_their_mean() -> None:
+    """The same draws, each seed of each resample scored by seqeval."""
+    gold, *_ = draw_rows(5, 25)
+
+    def found_by(right: float, number: int) -> Rows:
+        draw = random.Random(number)
+        return [[tag if draw.random() < right else draw.choice(TAGS) for tag in tags] for tags in gold]
+
+    sides = [[found_by(right, number) for number in range(3)] for right in (0.9, 0.6)]
+    found = compare_seeds(gold, *sides, confidence=0.9, margin=0.01, samples=50, seed=3)
+    numbers = np.random.default_rng(3)
+    sentences, seeds = numbers.integers(0, 25, (50, 25)), numbers.integers(0, 3, (50, 3))
+    differences = []
+    for places, drawn in zip(sentences, seeds, strict=True):
+        told = [gold[i] for i in places]
+        ours, theirs = ([f1_of(told, [side[s][i] for i in places]) for s in drawn] for side in sides)
+        differences.append(sum(ours) / 3 - sum(theirs) / 3)
+    differences.sort()
+    assert (found.low, found.high) == (pytest.approx(differences[5]), pytest.approx(differences[-6]))
+    assert found.worse == sum(one < -0.01 for one in differences) / 50
+    for mean, side in ((found.candidate, sides[0]), (found.champion, sides[1])):
+        assert mean == pytest.approx(sum(f1_of(gold, one) for one in side) / 3)
+    assert (found.sentences, found.entities) == (25, score_tags(gold, gold)["micro"]["support"])
+
+
+def test_an_interval_over_seeds_knows_how_far_they_lie_apart() -> None:
+    """Two seeds that differ by chance in nothing else: one wins by all, the other loses by all."""
+    gold, nothing = [["B-PER"]] * 50, [["O"]] * 50
+    found = compare_seeds(gold, [gold, nothing], [nothing, gold])
+    assert (found.difference, found.low, found.high) == (0, -1, 1)
+    assert found.worse == pytest.approx(0.25, abs=4 * (0.25 * 0.75 / 1000) ** 0.5)  # the second seed, drawn twice
 
 
 def test_shares_are_those_of_all_resamples() -> None:
@@ -166,6 +203,13 @@ def test_nothing_to_find_is_no_difference() -> None:
 def test_what_cannot_be_compared_is_refused(rows: tuple[Rows, Rows, Rows], more: dict[str, float]) -> None:
     with pytest.raises(ValueError):
         compare(*rows, **more)  # type: ignore[arg-type]
+
+
+def test_seeds_without_a_counterpart_are_refused() -> None:
+    with pytest.raises(ValueError):
+        compare_seeds([["O"]], [[["O"]]], [[["O"]], [["O"]]])
+    with pytest.raises(ValueError):
+        compare_seeds([["O"]], [], [])
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
