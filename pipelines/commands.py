@@ -9,6 +9,7 @@ import os
 import shlex
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,12 +20,12 @@ from rich.table import Table
 
 from tofner import logs, storage
 from tofner.cli import LogFormat, Logs
+from tofner.history.book import name_of
 
 if TYPE_CHECKING:
     from tofner_kubeflow.pipelines.containers import Containers
 
 ITERATIONS = 1  # the paper: "we perform continual learning for one iteration and achieve the best performance"
-SEED = 2019  # the paper's, after AdaptaBERT
 EXAMPLE_CHARACTERS = 140
 MEMORY = "8g"  # BERT-base with its optimiser is 2 GiB, batches and corpora come on top
 
@@ -41,7 +42,8 @@ def run(
     data: Annotated[str, typer.Option(help="Data root: a folder or s3:// prefix. Preset sample brings its own.")] = "",
     encoder: Annotated[str, typer.Option(help="Hub id, folder or s3:// prefix; the preset's when not given.")] = "",
     iterations: Annotated[int, typer.Option(help="Rounds of continual learning, T in Algorithm 1.")] = ITERATIONS,
-    seed: Annotated[int, typer.Option(help="Of everything random; the paper's is 2019.")] = SEED,
+    seed: Annotated[int | None, typer.Option(help="Of everything random; the paper's 2019 when not given.")] = None,
+    seeds: Annotated[str, typer.Option(help="A run for each, and what they bring together: 1-5, or 1,3,7.")] = "",
     set_: Annotated[list[str], typer.Option("--set", help="Override a setting: key=value. Repeatable.")] = [],  # noqa: B006
     work: Annotated[Path, typer.Option(help="Folder for store, caches, logs and results.")] = Path(".tofner"),
     store: Annotated[str, typer.Option(help="s3:// prefix for all results; else one is served from WORK/store.")] = "",
@@ -61,6 +63,9 @@ def run(
     Settings and data are checked first: wrong input ends with 2 before anything is trained. What an earlier run with
     the same settings, data and code made is used again, also after a crash.
 
+    With --seeds the runs follow each other in the same folder, and what does not depend on the seed is made once. Means
+    and spreads are shown and kept in WORK/out/seeds.html; the same command goes on where it was stopped (docs/runs.md).
+
     With --runner docker each task runs in a container of the trainer's image, as tightly held as a cluster's pods, and
     the tagger in its own; folders given as data and encoder are put in the store first (docs/deploy.md).
 
@@ -69,13 +74,14 @@ def run(
     from tofner.presets.load import load_preset
     from tofner.sample.place import data_or_sample
     from tofner.stages import plan
-    from tofner_kubeflow.pipelines import forecast, workbench
+    from tofner_kubeflow.pipelines import workbench
     from tofner_kubeflow.pipelines.cluster import laptop
     from tofner_kubeflow.pipelines.compile import compile_tof
-    from tofner_kubeflow.pipelines.local import StageBroke, run_graph
+    from tofner_kubeflow.pipelines.local import StageBroke
     from tofner_kubeflow.pipelines.processes import stoppable
+    from tofner_kubeflow.pipelines.seeds import seeds_of
 
-    started = datetime.now(UTC)
+    wanted = seeds_of(seed, seeds)
     console = Console()
     work = work.expanduser().resolve()
     preset = storage.absolute(preset) if preset.endswith((".yaml", ".yml")) else preset
@@ -96,47 +102,94 @@ def run(
             "store": kept,
             "encoder": storage.absolute(encoder) if Path(encoder).expanduser().is_dir() and encoder else encoder,
             "iterations": iterations,
-            "seed": seed,
+            "seed": wanted[0],
             "overrides": list(set_),
             "model_name": model_name,
         }
         if containers:
             arguments |= workbench.seen_by_all(arguments, settings, containers.shared)
         os.environ.pop(logs.FORMAT, None)  # the run's own lines are objects; those of its tasks become parts of them
-        # The graph's first task does this too; here it stops bad input before a process is started.
-        planned = plan(**arguments)
+        plan(**arguments)  # the graph's first task does this too; here it stops bad input before a process is started
         cluster = laptop(iterations)
         if containers:
             containers.probe()
             cluster = laptop(iterations, containers.trainer.id)
         try:
             compiled = compile_tof(work / "tof.yaml", cluster)
-            finished = run_graph(compiled, arguments, work, containers, lambda: forecast.counted(planned))
+            reports, published = _run_each(wanted if seeds else [], compiled, arguments, work, containers, console)
         except StageBroke as error:
             typer.echo(f"tofner: {error}", err=True)
             raise typer.Exit(1) from error
-        published, report = finished.outputs["model"], finished.outputs["report"]
-        told = json.loads(storage.read_bytes(storage.join(report, "run.json")))
-        console.print(table(told["rows"], started))
+        out, report = work / "out", reports[-1]
         tagged = _tag(published, workbench.text_to_tag(settings, arguments["data"], kept), kept, containers)
-        out = work / "out"
         for name, uri in {"model": published, "report": report, "tags": tagged}.items():
             workbench.mirror(uri, out / name, indexed=uri != tagged)
             console.print(f"{name:>7}  {out / name}\n         {uri}", soft_wrap=True, highlight=False)
-        for line in closing(told, out):
+        if seeds:
+            _sum_up(reports, out, console)
+        told = json.loads(storage.read_bytes(storage.join(report, "run.json")))
+        for line in closing(told, out, of_seeds=bool(seeds)):
             console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.print(
+            f"All runs: tofner runs {shlex.quote(str(work) if own else kept)}", soft_wrap=True, highlight=False
+        )
         if own:
             console.print(
                 f"The bucket is served again by: tofner store --work {shlex.quote(str(work))}", soft_wrap=True
             )
 
 
-def closing(told: dict[str, Any], out: Path) -> list[str]:
+def _run_each(
+    seeds: list[int],
+    compiled: Path,
+    arguments: dict[str, Any],
+    work: Path,
+    containers: "Containers | None",
+    console: Console,
+) -> tuple[list[str], str]:
+    """Run the graph with every seed, or once as it is told if there are none; tables are shown, reports copied.
+
+    Returns:
+        Addresses of the reports, and of the last published model.
+    """
+    from tofner.stages import plan
+    from tofner_kubeflow.pipelines import forecast, workbench
+    from tofner_kubeflow.pipelines.local import run_graph
+
+    reports = []
+    published = ""
+    for number, seed in enumerate(seeds or [arguments["seed"]], 1):
+        if seeds:
+            console.print(f"Seed {seed}, {number} of {len(seeds)}", highlight=False)
+        told = arguments | {"seed": seed}
+        started = datetime.now(UTC)
+        finished = run_graph(compiled, told, work, containers, partial(forecast.counted, plan(**told)))
+        published, report = finished.outputs["model"], finished.outputs["report"]
+        rows = json.loads(storage.read_bytes(storage.join(report, "run.json")))["rows"]
+        console.print(table(rows, started))
+        workbench.mirror(report, work / "out" / "reports" / name_of(report))
+        reports.append(report)
+    return reports, published
+
+
+def _sum_up(reports: list[str], out: Path, console: Console) -> None:
+    """What the seeds bring together, on the screen and in files."""
+    from tofner.history import book, seeds, view
+
+    with storage.scratch_folder("tofner-seeds-") as scratch:
+        value = seeds.summarise([book.read_run(uri) for uri in reports], scratch)
+    view.show_seeds(value, console)
+    seeds.save(value, out)
+
+
+def closing(told: dict[str, Any], out: Path, of_seeds: bool = False) -> list[str]:
     """What a person wants to know when a run is done: how good, whether the method helped, an example, what is next.
 
-    `told` is the report's `run.json`; `out` the folder with copies of model, report and tags.
+    `told` is the report's `run.json`; `out` the folder with copies of model, report and tags. `of_seeds`: it was the
+    last one of several, and the first two stand in their summary.
     """
-    lines = ["", told["verdict"], told["helped"], *(f"WARNING: {alarm}" for alarm in told["alarms"])]
+    lines = [] if of_seeds else ["", told["verdict"], told["helped"]]
+    lines += [f"WARNING: {alarm}" for alarm in told["alarms"]]
     if example := _example(out / "tags"):
         lines += ["", f"For example: {example}"]
     model = shlex.quote(str(out / "model"))
@@ -145,7 +198,7 @@ def closing(told: dict[str, Any], out: Path) -> list[str]:
         "",
         "Next:",
         f"  tofner tag {model} 'A sentence of your own.'",
-        f"  {out / 'report' / 'report.html'}",
+        f"  {out / 'seeds.html' if of_seeds else out / 'report' / 'report.html'}",
     ]
 
 

@@ -4,6 +4,7 @@ Commands are found through the entry-point group `tofner.commands` as well, so t
 Kubeflow. Every command imports what it needs when it is called: `tofner tag` starts without torch.
 """
 
+import contextlib
 import getpass
 import io
 import json
@@ -12,6 +13,7 @@ import shlex
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -323,7 +325,8 @@ def compare_tags(
 ) -> None:
     """Whether texts of today are tagged as those of yesterday were: rates of types, scores, names never seen.
 
-    Ends with 0 if they are and with 3 if something has drifted, told in words. Reads JSONL and Parquet.
+    Ends with 0 if they are and with 3 if something has drifted, told in words. Reads JSONL and Parquet. Two training
+    runs are compared by tofner runs.
 
     Example: tofner compare s3://bucket/tagged/june s3://bucket/tagged/july; [ $? = 3 ] && tofner retrain ...
     """
@@ -487,25 +490,76 @@ def gc(
 
 @app.command()
 def runs(
-    store: Annotated[str, typer.Argument(help="Where runs keep their results: the parameter `store`.")],
-    run: Annotated[str, typer.Argument(help="A run; all are listed when not given.")] = "",
+    place: Annotated[str, typer.Argument(help="Work folder of `tofner run`, or the store that runs keep results in.")],
+    run: Annotated[
+        str, typer.Argument(help="A run, or runs of several seeds: A,B,C; all are listed when not given.")
+    ] = "",
+    other: Annotated[str, typer.Argument(help="A second one, to compare the first with.")] = "",
+    report: Annotated[str, typer.Option(help="Folder that gets a copy of the run's report.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the runs that Kubeflow made in a store, or tell one: steps, times, cost; why it failed and what to do.
+    """List the runs of a store, tell one, or compare two: settings, F1 by stage and type, errors of one alone.
 
-    Example: tofner runs s3://bucket/tofner 4e1c1f0b-…
+    A run goes by the name that the list shows, by its beginning, or by its report's address. Of a run on Kubeflow
+    steps, times and cost are told too, why it failed and what to do. Sides of several seeds are compared by their means
+    (docs/runs.md). What two models find in texts without labels, tofner compare tells.
+
+    Example: tofner runs .tofner 4e1c1f0b 77d02a91
     """
-    from tofner import records, storage
+    from rich.console import Console
 
-    names = [run] if run else records.list_runs(store)
-    found = {name: records.summarise(storage.join(store, records.RUNS, name)) for name in names}
-    if as_json:
-        typer.echo(json.dumps(found[run] if run else found, indent=1, ensure_ascii=False))
-    elif run:
-        typer.echo("\n".join(records.show(found[run])))
-    else:
-        for name, one in found.items():
-            typer.echo(f"{name}  {one['status']:<9}  {one['stage'] or one['model']}")
+    from tofner import records, storage
+    from tofner.history import book, view
+
+    if report and (other or not run):
+        raise BadSettings(Problem("--report", "no run" if not run else "two runs", "one run, whose report it is"))
+    console = Console(width=None if sys.stdout.isatty() else 1000)
+    with _store_at(place) as kept:
+        if other:
+            from tofner.history.compare import compare
+
+            sides = (book.find_all(kept, run), book.find_all(kept, other))
+            with storage.scratch_folder("tofner-runs-") as scratch:
+                value = compare(*sides, scratch)
+            if as_json:
+                typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+            else:
+                view.show_comparison(value, console)
+            return
+        if not run:
+            found = book.listed(kept)
+            if as_json:
+                typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+            elif found:
+                view.show_list(found, console)
+            else:
+                typer.echo(f"{kept}: no runs")
+            return
+        one = book.told(kept, run)
+        if as_json:
+            typer.echo(json.dumps(one, indent=1, ensure_ascii=False))
+        else:
+            shown = records.show(one) if "steps" in one else []
+            typer.echo("\n".join([*shown, *view.facts_told(one)]))
+        if report:
+            book.copy_report(book.find(kept, run), Path(report).expanduser())
+
+
+@contextlib.contextmanager
+def _store_at(place: str) -> Iterator[str]:
+    """The store at `place`: that of a work folder is served meanwhile."""
+    from tofner import storage
+
+    folder = Path(place).expanduser()
+    if storage.is_s3(place) or not (folder / "store").is_dir():
+        if not storage.is_s3(place) and not any((folder / name).is_dir() for name in ("work", "runs")):
+            fix = "of a run with --store give that address"
+            raise BadInput(Problem(place, "no runs", "a work folder of tofner run, or a store", fix))
+        yield storage.absolute(place)
+        return
+    with storage.LocalStore(folder / "store") as server:
+        os.environ.update(server.environment())
+        yield f"s3://{storage.BUCKET}"
 
 
 app.command("convert")(convert_)

@@ -40,7 +40,7 @@ def invoke(*arguments: str) -> Result:
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("run", "--preset --data --encoder --iterations --seed --set --work --store --model-name"),
+        ("run", "--preset --data --encoder --iterations --seed --seeds --set --work --store --model-name"),
         ("check", "--preset --data --encoder --iterations --seed --set --model-name --json"),
         ("compile", "--out --profile --revision --registry --max-iterations --set"),
         ("submit", "--host --experiment --param --wait --timeout --no-progress-timeout --token-file --follow"),
@@ -52,6 +52,7 @@ def invoke(*arguments: str) -> Result:
         ("status", "--json"),
         ("compare", "--factor --new-forms --json --prometheus"),
         ("serve", "--log-format"),
+        ("runs", "--report --json"),
     ],
 )
 def test_commands_and_options_keep_their_names(command: str, options: str) -> None:

@@ -110,7 +110,7 @@ def test_runs_are_listed_and_told(store: str) -> None:
         record.of("done", "prepare", "u", {})
     runner = CliRunner()
     listed = runner.invoke(app, ["runs", store]).output.splitlines()
-    assert [line.split()[:2] for line in listed] == [["r1", "failed"], ["r2", "running"]]
+    assert [line.split()[:2] for line in listed[1:]] == [["r1", "failed"], ["r2", "running"]]
     one = runner.invoke(app, ["runs", store, "r1"]).output
     assert "stage  line 4: mrc\ncause  no question has an answer\nnext   mend what it names" in one
     assert json.loads(runner.invoke(app, ["runs", store, "r1", "--json"]).output) == summary(store)

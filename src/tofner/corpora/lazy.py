@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, chain, islice
 from typing import TypeVar, overload
 
+import numpy as np
+
 T = TypeVar("T")
 S = TypeVar("S")
 
@@ -95,3 +97,11 @@ def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     stream = iter(items)
     while chunk := list(islice(stream, size)):
         yield chunk
+
+
+def cap(examples: Sequence[T], limit: int | None, seed: int) -> Sequence[T]:
+    """At most `limit` examples, drawn without replacement by `seed`, in their original order."""
+    if limit is None or len(examples) <= limit:
+        return examples
+    chosen = np.random.default_rng(seed).choice(len(examples), limit, replace=False)
+    return picked(examples, np.sort(chosen).tolist())

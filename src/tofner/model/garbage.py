@@ -1,6 +1,7 @@
 """What in a store nobody needs any more: neither a published version, nor one of the last runs, nor a run under way.
 
-    work/STAGE/KEY      kept if a version or one of the last reports was made of it, by the manifests' inputs
+    work/STAGE/KEY      kept if a version or one of the last reports was made of it, by the manifests' inputs; reports,
+                        scores and gold always, since they are small, and all that is left of earlier runs
     state/STAGE/KEY     checkpoints of stages that did not end
     data/, encoders/    copies of what was given, kept if a kept result was made of them
     tags/VERSION        what `tofner run` tagged, kept while the version is stored
@@ -19,6 +20,7 @@ from tofner import storage
 from tofner.model.layout import MANIFEST, MODELS
 
 Manifest = dict[str, Any]
+BOOK = ("report", "evaluate", "gold")  # stages whose results tell of runs, and by which runs are compared
 DEPTH = {"work": 2, "state": 2, "data": 1, "encoders": 1, "tags": 1}  # names that a folder has below its kind
 
 
@@ -54,7 +56,7 @@ def find(store: str, runs: int) -> list[Garbage]:
     kept, inputs = _reached(store, manifests, [*reports[-runs:], *_of_versions(store), *under_way])
     versions = {name.partition("/")[2] for name in _folders(storage.join(store, MODELS), 2)}
     needed = {
-        "work": kept | {name for name in manifests if _beside(store, manifests[name], kept)},
+        "work": kept | {name for name in manifests if _told(name) or _beside(store, manifests[name], kept)},
         "state": set[str](),
         "data": {_name(store, uri, "data") for uri in inputs},
         "encoders": {_name(store, uri, "encoders") for uri in inputs},
@@ -119,6 +121,10 @@ def _reached(store: str, manifests: dict[str, Manifest], roots: Iterable[str]) -
         inputs |= given
         queue += [_name(store, uri, "work") for uri in given]
     return kept, inputs
+
+
+def _told(name: str) -> bool:
+    return name.partition("/")[0] in BOOK
 
 
 def _beside(store: str, manifest: Manifest, kept: set[str]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from tofner.words.bootstrap import Comparison, compare_seeds
 from tofner.words.scores import Tags, untype
 
+HELPED = ("The method helped", "The method did harm", "The method made no difference")
 CONFIDENCE = 0.975  # of each end of the interval, so 95 % for both
 
 
@@ -37,18 +38,19 @@ def _untyped(rows: Tags) -> list[list[str]]:
     return [untype(tags) for tags in rows]
 
 
-def in_words(told: dict[str, Any], first: str, last: str, seeds: int = 1) -> str:
-    """One sentence for people; `first` and `last` are the taggers' names."""
+def in_words(told: dict[str, Any], first: str, last: str, seeds: int = 1, heads: tuple[str, str, str] = HELPED) -> str:
+    """One sentence for people; `first` and `last` are the taggers' names, `heads` what to say of a last one that is
+    better, worse, or neither."""
     exact, spans = (Comparison(**told[name]) for name in ("exact", "spans"))
     of, means, over = f"{exact.sentences} sentences", "points", ""
     if seeds > 1:
         of, means, over = f"{of} and {seeds} seeds", f"points, means of {seeds} seeds", " over sentences and seeds"
     if exact.low > 0:
-        head = "The method helped"
+        head = heads[0]
     elif exact.high < 0:
-        head = "The method did harm"
+        head = heads[1]
     else:
-        head = f"The method made no difference that {of} can show"
+        head = f"{heads[2]} that {of} can show"
     return (
         f"{head}: {last} against {first}, F1 {_points(exact)} with the right type, and {_points(spans)} whatever the "
         f"type; in {means}, with 95 % intervals by a paired bootstrap{over}."

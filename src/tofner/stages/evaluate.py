@@ -9,11 +9,11 @@ from typing import Any
 from tofner.corpora import conll
 from tofner.corpora.corpus import read_ner
 from tofner.corpora.examples import Sentence
+from tofner.corpora.lazy import cap
 from tofner.stages import sentences
 from tofner.stages.config import EvaluateConfig
 from tofner.stages.work import Report, Work
 from tofner.training import checkpoint
-from tofner.training.batches import cap
 from tofner.training.fit import prepare_torch
 from tofner.training.ner import Tagging, predict_tags
 from tofner.training.priors import correct

@@ -14,6 +14,7 @@ import numpy as np
 
 from tofner.corpora.corpus import read_ner, read_text
 from tofner.corpora.examples import Sentence
+from tofner.corpora.lazy import cap
 from tofner.logs import tell, ticking
 from tofner.model.layout import ARTIFACTS, CHECKPOINT, INDEX, TAGGING, Precision
 from tofner.onnx.export import export, input_names
@@ -25,7 +26,6 @@ from tofner.stages.unlabelled import of_target
 from tofner.stages.work import Report, Work
 from tofner.tagging.engine.tagger import Tagger
 from tofner.training import checkpoint
-from tofner.training.batches import cap
 from tofner.training.fit import prepare_torch
 from tofner.training.priors import correct
 from tofner.words.features import TagWindow, tag_windows

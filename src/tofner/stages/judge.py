@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tofner.corpora.corpus import read_ner, read_text, write_ner
 from tofner.corpora.examples import Sentence
+from tofner.corpora.lazy import cap
 from tofner.model.layout import MANIFEST
 from tofner.stages.config import JUDGED, JudgeConfig
 from tofner.stages.work import Report, Work
 from tofner.training import checkpoint
-from tofner.training.batches import cap
 from tofner.training.fit import prepare_torch
 from tofner.training.ner import predict_tags
 from tofner.training.priors import correct

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tofner.corpora.corpus import read_text
-from tofner.corpora.lazy import joined, mapped, picked
+from tofner.corpora.lazy import cap, joined, mapped, picked
 from tofner.stages.config import MlmConfig
 from tofner.stages.work import Report, Work, told_epochs
 from tofner.training import checkpoint
-from tofner.training.batches import cap, pad
+from tofner.training.batches import pad
 from tofner.training.fit import fit, prepare_torch
 from tofner.training.mlm import mask_examples, masked_loss, predict_only_masked
 from tofner.words.features import IGNORED

@@ -9,14 +9,13 @@ from pathlib import Path
 
 from tofner.corpora.corpus import read_mrc, read_ner
 from tofner.corpora.examples import MrcExample, Sentence
-from tofner.corpora.lazy import joined
+from tofner.corpora.lazy import cap, joined
 from tofner.corpora.ner_as_mrc import all_as_mrc
 from tofner.settings import LoopMrc
 from tofner.stages.believed import held_back, read_believed
 from tofner.stages.config import SpanConfig
 from tofner.stages.work import Report, Work, told_epochs
 from tofner.training import checkpoint
-from tofner.training.batches import cap
 from tofner.training.fit import fit, prepare_torch
 from tofner.training.mrc import (
     SpanExtractor,

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 
 from tofner.corpora.corpus import read_ner
 from tofner.corpora.examples import Sentence
-from tofner.corpora.lazy import joined, mapped, picked
+from tofner.corpora.lazy import cap, joined, mapped, picked
 from tofner.settings import PseudoNer
 from tofner.stages.believed import held_back, read_believed
 from tofner.stages.config import NerConfig
 from tofner.stages.work import Report, Work, told_epochs
 from tofner.training import checkpoint
-from tofner.training.batches import cap, pad
+from tofner.training.batches import pad
 from tofner.training.fit import fit, prepare_torch
 from tofner.training.ner import Tagging, predict_tags, tag_examples
 from tofner.words.features import IGNORED

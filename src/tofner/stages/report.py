@@ -3,13 +3,12 @@
 Rows come from the manifests of the final tagger's history, so the report tells what was really done, whoever did it.
 """
 
+import hashlib
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from tofner import storage
 from tofner.corpora.corpus import read_ner
-from tofner.corpora.examples import Sentence
 from tofner.model.layout import MANIFEST, MODELS, REPORT
 from tofner.model.versions import version_of
 from tofner.stages import gather, unlabelled
@@ -17,6 +16,7 @@ from tofner.stages.config import ReportConfig
 from tofner.stages.effect import effect, in_words
 from tofner.stages.pages.render import render_html, render_markdown
 from tofner.stages.runtime import addresses, lineage, read_json
+from tofner.stages.scored import gold_of, predicted
 from tofner.stages.work import Report, Work
 
 History = list[tuple[str, dict[str, Any], dict[str, Any]]]  # (uri, manifest, report)
@@ -73,6 +73,7 @@ def run(config: ReportConfig, work: Work) -> Report:
         "parity": export[2]["metrics"],
         "notes": list(dict.fromkeys(note for _, _, report in [*history, *scores] for note in report["notes"])),
         "code": config.code,
+        "revision": _revision([*history, *scores, export]),
         "libraries": history[-1][1]["libraries"],
         "python": history[-1][1]["python"],
     }
@@ -117,22 +118,10 @@ def _effect(work: Work, scores: History) -> dict[str, Any] | None:
     if len(scores) < 2 or any("f1" not in report["metrics"] for _, _, report in scores):
         return None
     _, manifest, _ = scores[0]
-    told = manifest["settings"]
-    limit = told["evaluate"]["max_examples"]
-    test: Sequence[Sentence] = read_ner(work.fetch(manifest["inputs"]["gold"]) / "target_test.parquet")
-    if limit is not None:  # for tests only; it brings torch
-        from tofner.training.batches import cap
-
-        test = cap(test, limit, told["seed"])
+    test = gold_of(manifest, work.fetch)
     tags = [one.tags or [] for one in test]
-    first, last = (_predicted(uri) for uri, _, _ in (scores[0], scores[-1]))
-    return effect(tags, [first], [last], told["seed"])
-
-
-def _predicted(uri: str) -> list[list[str]]:
-    """The tags of `evaluate`'s column file, as it wrote them."""
-    blocks = storage.read_bytes(storage.join(uri, "predicted.conll")).decode().split("\n\n")
-    return [[line.rpartition("\t")[2] for line in block.split("\n") if line] for block in blocks[:-1]]
+    first, last = (predicted(uri) for uri, _, _ in (scores[0], scores[-1]))
+    return effect(tags, [first], [last], manifest["settings"]["seed"])
 
 
 def helped(compared: dict[str, Any] | None, rows: list[dict[str, Any]], final: dict[str, Any]) -> str:
@@ -160,6 +149,12 @@ def measured_on(roles: dict[str, Any]) -> list[str]:
     rest = round(100 * (1 - own["train_share"]), 2)
     part = f" (the {rest:g} % that is not trained on)" if rest < 100 else ""
     return [*roles["target_test"], *(f"{name}{part}" for name in own["sets"] if rest)]
+
+
+def _revision(results: History) -> str:
+    """16 hex digits over the code that made all of a run's results: equal code, equal digits."""
+    codes = {manifest["stage"]: manifest["settings"]["code"] for _, manifest, _ in results}
+    return hashlib.sha256(json.dumps(codes, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _name_of(model: str, rows: list[dict[str, Any]]) -> str:

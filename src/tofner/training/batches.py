@@ -1,4 +1,4 @@
-"""Examples and batches: drawn by a seed, padded to the longest of a batch."""
+"""Examples and batches, padded to the longest of a batch."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -10,21 +10,13 @@ import torch
 from torch.utils.data import Dataset
 
 from tofner.corpora.corpus import cache_file
-from tofner.corpora.lazy import in_chunks, picked
+from tofner.corpora.lazy import in_chunks
 
 T = TypeVar("T")
 
 Features = dict[str, np.ndarray]  # arrays of one example, all [pieces]
 ENCODED_TOGETHER = 1000  # sentences or questions
 WRITTEN_TOGETHER = 1000  # rows of features
-
-
-def cap(examples: Sequence[T], limit: int | None, seed: int) -> Sequence[T]:
-    """At most `limit` examples, drawn without replacement by `seed`, in their original order."""
-    if limit is None or len(examples) <= limit:
-        return examples
-    chosen = np.random.default_rng(seed).choice(len(examples), limit, replace=False)
-    return picked(examples, np.sort(chosen).tolist())
 
 
 def pad(batch: Sequence[Features], fill: dict[str, int]) -> dict[str, torch.Tensor]:

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from tofner.corpora.corpus import read_ner, read_text
-from tofner.corpora.lazy import mapped
-from tofner.training.batches import cap
+from tofner.corpora.lazy import cap, mapped
 from tofner.training.checkpoint import piece_encoder
 from tofner.training.ner import forward_by_length
 from tofner.words.features import tag_windows

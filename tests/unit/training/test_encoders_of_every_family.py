@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from tests.tiny_encoder import make_encoder, sentences
 from tofner.corpora.examples import MrcExample
+from tofner.corpora.lazy import cap
 from tofner.errors import BadData, BadModel
 from tofner.model.encoder import check_checkpoint
 from tofner.settings import Mlm, Mrc
 from tofner.training import checkpoint
-from tofner.training.batches import cap, pad
+from tofner.training.batches import pad
 from tofner.training.mlm import mask, mask_examples, predict_only_masked
 from tofner.training.mrc import (
     SpanExtractor,

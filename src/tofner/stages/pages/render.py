@@ -6,6 +6,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from tofner.people import computed_with, percent, span_of_time, spread
 from tofner.stages.pages.curves import drawing
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -14,9 +15,10 @@ COLOURS = 8  # of types; a ninth type has the first one's again
 SPECIAL = {ord(one): f"&#{ord(one)};" for one in "&<>|`*[\\"} | {ord(end): " " for end in "\n\r"}
 
 
-def _environment(finalize: Any = None) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+def environment(finalize: Any = None, *more: Path) -> Environment:
+    """Of the templates here, and of those in other folders that go on from them."""
+    made = Environment(
+        loader=FileSystemLoader([TEMPLATES, *more]),
         autoescape=True,
         finalize=finalize,
         undefined=StrictUndefined,
@@ -24,12 +26,13 @@ def _environment(finalize: Any = None) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["percent"] = lambda value: "" if value is None else f"{100 * value:.2f}"
-    environment.filters["span_of_time"] = span_of_time
-    environment.filters["computed_with"] = computed_with
-    environment.filters["marked"] = marked
-    environment.filters["drawing"] = drawing
-    return environment
+    made.filters["percent"] = percent
+    made.filters["spread"] = spread
+    made.filters["span_of_time"] = span_of_time
+    made.filters["computed_with"] = computed_with
+    made.filters["marked"] = marked
+    made.filters["drawing"] = drawing
+    return made
 
 
 def plain(value: Any) -> Any:
@@ -43,12 +46,12 @@ def plain(value: Any) -> Any:
 
 def render_markdown(value: dict[str, Any]) -> str:
     """`value` is `run.json`, see `tofner.stages.report`."""
-    return _environment(plain).get_template("report.md.j2").render(**value)
+    return environment(plain).get_template("report.md.j2").render(**value)
 
 
 def render_html(value: dict[str, Any]) -> str:
     colours = {type_: i % COLOURS for i, type_ in enumerate(value["types"])}
-    return _environment().get_template("report.html.j2").render(**value, bars=bars(value["rows"]), colours=colours)
+    return environment().get_template("report.html.j2").render(**value, bars=bars(value["rows"]), colours=colours)
 
 
 def bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -58,32 +61,6 @@ def bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for row in rows
         if row["f1"] is not None
     ]
-
-
-def computed_with(machine: dict[str, Any]) -> str:
-    """A `settings.Machine` for people.
-
-    >>> computed_with({"device": "cpu", "threads": 1, "precision": "fp32"})
-    'CPU (1 thread, fp32)'
-    >>> computed_with({"device": "cuda", "threads": 0, "precision": "bf16"})
-    'GPU (bf16)'
-    """
-    if machine["device"] == "cuda":
-        return f"GPU ({machine['precision']})"
-    threads = machine["threads"]
-    return f"CPU ({threads} thread{'s' if threads != 1 else ''}, {machine['precision']})"
-
-
-def span_of_time(seconds: float) -> str:
-    """Short for people.
-
-    >>> [span_of_time(s) for s in (3.25, 75, 3720)]
-    ['3.2 s', '1 min 15 s', '1 h 02 min']
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def marked(tokens: list[str], spans: list[list[Any]], scores: list[float] | None = None) -> list[dict[str, Any]]:
@@ -107,4 +84,4 @@ def model_card(name: str, version: str, run: dict[str, Any], run_id: str = "") -
 
     `run_id` is the pipeline run that published it, where an orchestrator named one.
     """
-    return _environment(plain).get_template("card.md.j2").render(name=name, version=version, run_id=run_id, **run)
+    return environment(plain).get_template("card.md.j2").render(name=name, version=version, run_id=run_id, **run)
