@@ -36,7 +36,7 @@ KILLS := tests/e2e/test_container_kills.py
 DOCKER_ANSWERS = @docker version > /dev/null || { echo "no Docker daemon: start one, or set DOCKER_HOST to its address"; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help kubeflow run test e2e signals fuzz containers kills ci lint types scan audit compile golden mutants compare bench-tag images clean
+.PHONY: help kubeflow run test e2e signals fuzz containers kills ci lint types scan audit compile golden mutants compare bench-tag bench-train images clean
 
 help: ## list the targets, and the variables that they heed
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1	/' | expand -t 12
@@ -112,6 +112,9 @@ compare: $(VENV)/dev.stamp ## whether two commits train the same models; ARGS='A
 
 bench-tag: $(VENV)/dev.stamp ## tagging speed
 	$(BIN)/python benchmarks/tag.py $(ARGS)
+
+bench-train: $(VENV)/dev.stamp ## training speed beside a plain transformers Trainer; ARGS='--data DATA --encoder FOLDER'
+	$(BIN)/python benchmarks/train.py $(ARGS)
 
 images: ## container images from docker/*.Dockerfile, tagged with REVISION, and what is in them as build/NAME.cdx.json
 	@set -e; mkdir -p build; for file in docker/*.Dockerfile; do \

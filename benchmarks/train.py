@@ -60,10 +60,11 @@ def make(name: str, data: Path, folder: Path, size: int) -> Task:
 
 
 def _ner(data: Path, folder: Path, size: int, encoder: Any) -> Task:
+    from tofner.corpora.lazy import cap
     from tofner.corpora.read import read_labelled
     from tofner.settings import Ner
     from tofner.training import checkpoint
-    from tofner.training.batches import cap, pad
+    from tofner.training.batches import pad
     from tofner.training.ner import predict_tags, tag_examples
     from tofner.words.features import IGNORED
     from tofner.words.scores import score_tags
@@ -87,10 +88,10 @@ def _ner(data: Path, folder: Path, size: int, encoder: Any) -> Task:
 
 
 def _mrc(data: Path, folder: Path, size: int, encoder: Any) -> Task:
+    from tofner.corpora.lazy import cap
     from tofner.corpora.read import read_questions
     from tofner.settings import Mrc
     from tofner.training import checkpoint
-    from tofner.training.batches import cap
     from tofner.training.mrc import SpanExtractor, collate, predict_answers, score_answers, span_examples
 
     train, dev = (read_questions(str(data / f"mrc/squad-en-10k/{part}.json.gz")).examples for part in ("train", "dev"))
@@ -107,10 +108,11 @@ def _mrc(data: Path, folder: Path, size: int, encoder: Any) -> Task:
 
 
 def _mlm(data: Path, folder: Path, size: int, encoder: Any) -> Task:
+    from tofner.corpora.lazy import cap
     from tofner.corpora.read import read_labelled
     from tofner.settings import Mlm
     from tofner.training import checkpoint
-    from tofner.training.batches import cap, pad
+    from tofner.training.batches import pad
     from tofner.training.mlm import mask_examples, masked_loss
     from tofner.words.features import IGNORED
 
