@@ -573,9 +573,16 @@ def choose(
     ],
     text: Annotated[str, typer.Argument(help="Text a line (.txt), or any format that `convert` reads.")],
     out: Annotated[str, typer.Argument(help="File to write, in any format that `convert` writes.")],
-    number: Annotated[int, typer.Option("--number", "-n", min=1, help="Sentences to choose.")] = 50,
+    number: Annotated[
+        int | None, typer.Option("--number", "-n", min=1, help="Sentences to choose; 50, or all with --below.")
+    ] = None,
     against: Annotated[str, typer.Option(help="A second model: sentences that the two tag differently go first.")] = "",
     without: Annotated[str, typer.Option(help="File of sentences that are not wanted: those corrected already.")] = "",
+    below: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Only those whose least certain word has less (tofner threshold)."),
+    ] = None,
+    random: Annotated[int | None, typer.Option(min=0, help="Draw them at random, by this seed.")] = None,
     from_: Annotated[
         LabelFormat | None, typer.Option("--from", help="Format of TEXT, if its name does not say.")
     ] = None,
@@ -586,7 +593,8 @@ def choose(
     """Choose the sentences to correct first: disputed or uncertain, and no two alike.
 
     Written with the model's entities, to be corrected in a tool, and with the reason for each. The same text and models
-    give the same choice (docs/tagging.md has the formula).
+    give the same choice (docs/tagging.md has the formula). With --random they are a fair sample: for a test, or for
+    tofner threshold, which says below which certainty a sentence must be looked at.
 
     Example: tofner choose MODEL posts.txt tasks.json -n 50
     """
@@ -595,17 +603,59 @@ def choose(
     from tofner.tagging import Tagger
     from tofner.tagging.choose import choose as chosen_of
 
+    if random is not None and (against or below is not None):
+        raise BadSettings(Problem("--random", "--against or --below too", "one way to choose"))
     written_as = to or format_of(out)
     told = Told()
     records = read(text, told, from_)[1]
     done = read(without, Told())[1] if without else []
     tagger = Tagger.load(model, precision=precision.value, threads=threads)
     other = Tagger.load(against, precision=precision.value, threads=threads) if against else None
-    chosen = chosen_of(records, tagger, number, other, done, text)
+    number = number or (50 if below is None else len(records))
+    chosen = chosen_of(records, tagger, number, other, done, text, below, random)
     where = write(chosen, out, written_as, told, text)
     typer.echo(f"{len(chosen)} of {len(records)} texts: {where}")
     for line in told.lines():
         typer.echo(line)
+
+
+@app.command()
+def threshold(
+    model: Annotated[
+        str, typer.Argument(help="Published model: a version folder, or the model's root for its latest.")
+    ],
+    reviewed: Annotated[str, typer.Argument(help="Reviewed sentences, in any format that `convert` reads.")],
+    miss: Annotated[str, typer.Option(help="Share of all sentences that may be wrong and unseen.")] = "5%",
+    from_: Annotated[
+        LabelFormat | None, typer.Option("--from", help="Format of REVIEWED, if its name does not say.")
+    ] = None,
+    precision: Annotated[Precision, typer.Option(help="Which graph of the model.")] = Precision.fp32,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU cores; else as many as the pod may use.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """Say how sure the model must be of a sentence that nobody looks at, from reviewed sentences.
+
+    So that of all sentences at most a share is wrong and unseen, by conformal risk control; with F1 and its interval on
+    the reviewed ones. They must be drawn at random (tofner choose --random) and must not have trained the model.
+
+    Example: tofner threshold MODEL reviewed.json --miss 5%
+    """
+    from tofner.exchange.convert import read
+    from tofner.exchange.told import Told
+    from tofner.tagging import Tagger
+    from tofner.tagging.threshold import calibrate, share_of
+
+    wanted = share_of(miss)
+    records = read(reviewed, Told(), from_)[1]
+    found = calibrate(records, Tagger.load(model, precision=precision.value, threads=threads), wanted, reviewed)
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), indent=1))
+        return
+    for line in found.lines():
+        typer.echo(line)
+    if found.below:
+        shown = shlex.join(["tofner", "choose", model, "TEXT", "review.json", "--below", f"{found.below:g}"])
+        typer.echo(f"next: {shown}")
 
 
 models = typer.Typer(

@@ -11,10 +11,13 @@ p_i has four digits, as scores have in every output. Sentences are taken in orde
 One is passed over if it is close to one that was taken: if the character trigrams of their words in lower case have a
 Jaccard similarity above 0.5. When the pool is exhausted, those passed over follow in their order. So the choice is a
 function of text and models. It reads no label.
+
+Two other choices: the sentences of which the tagger is less sure than a threshold (`tofner.tagging.threshold`), and
+sentences drawn at random, for a test or for that threshold, which hard ones are no fair sample for.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import PurePosixPath
 
@@ -28,6 +31,7 @@ from tofner.tagging.engine.texts import SCORE_DIGITS, Words, to_entities
 CLOSE = 0.5  # Jaccard similarity of trigrams above which two sentences are one to a corrector
 GROUP = 500  # sentences tagged together
 REASON = "reason"  # field that says why a sentence was chosen
+DRAWN = "drawn at random"  # how that reason begins where the tagger had no part in it
 
 
 @dataclass(slots=True)
@@ -35,8 +39,9 @@ class Candidate:
     """A sentence with what the tagger says of it."""
 
     record: Record
-    words: list[str]
+    words: Words
     entities: list[Entity]
+    certainty: float  # min_i p_i
     score: float
     reason: str
 
@@ -48,6 +53,8 @@ def choose(
     against: Tagger | None = None,
     without: Sequence[Record] = (),
     name: str = "",
+    below: float | None = None,
+    draw: int | None = None,
 ) -> list[Record]:
     """At most `number` records, the one to correct first at the front, with the tagger's entities and a field `reason`.
 
@@ -55,14 +62,16 @@ def choose(
         records: texts; labels that they have are not looked at. Without an id, one gets `NAME:LINE`.
         against: a second tagger, of an earlier round say.
         without: records that are not wanted, by their words: those corrected already.
+        below: only sentences whose least certain word has a lower probability, similar ones too.
+        draw: a seed; the records are drawn by it, and the tagger has no part in the choice.
 
     Raises:
         BadInput: there is nothing to choose from.
     """
-    seen = {_content(_words(tagger, one).words) for one in without}
+    seen = {_content(words_of(tagger, one).words) for one in without}
     pool: list[tuple[Record, Words]] = []
     for record in records:
-        words = _words(tagger, record)
+        words = words_of(tagger, record)
         content = _content(words.words)
         if words.words and content not in seen:
             seen.add(content)
@@ -70,9 +79,17 @@ def choose(
     if not pool:
         fix = "name a file with text, or leave --without out"
         raise BadInput(Problem(name, "no sentence to choose", "texts that are not corrected yet", fix))
-    candidates = list(_judged(pool, tagger, against))
-    order = sorted(range(len(candidates)), key=lambda i: (-candidates[i].score, i))
-    chosen = [candidates[i] for i in pick(order, [one.words for one in candidates], number)]
+    if draw is not None:
+        drawn = np.random.default_rng(draw).permutation(len(pool))[:number]
+        pool = [pool[i] for i in drawn]
+    candidates = [one for one in judged(pool, tagger, against) if below is None or one.certainty < below]
+    if draw is not None:
+        chosen = [replace(one, reason=f"{DRAWN}, seed {draw}") for one in candidates]
+    else:
+        order = sorted(range(len(candidates)), key=lambda i: (-candidates[i].score, i))
+        if below is None:
+            order = pick(order, [one.words.words for one in candidates], number)
+        chosen = [candidates[i] for i in order[:number]]
     stem = PurePosixPath(name).name.split(".")[0]
     found = [_shown(one, stem) for one in chosen]
     if not any(one.entities for one in found):
@@ -117,7 +134,7 @@ def _content(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _words(tagger: Tagger, record: Record) -> Words:
+def words_of(tagger: Tagger, record: Record) -> Words:
     """The words of a record as the tagger takes them: its own, else those of the model's segmentation."""
     if record.words is None:
         return tagger.words(record.text)
@@ -125,16 +142,18 @@ def _words(tagger: Tagger, record: Record) -> Words:
     return Words(cut, record.text, np.asarray(record.words, np.int32).reshape(len(cut), 2))
 
 
-def _judged(pool: Sequence[tuple[Record, Words]], tagger: Tagger, against: Tagger | None) -> Iterator[Candidate]:
+def judged(pool: Sequence[tuple[Record, Words]], tagger: Tagger, against: Tagger | None = None) -> Iterator[Candidate]:
+    """What the tagger says of each sentence; all of one word at least."""
     stream = iter(pool)
     while group := list(islice(stream, GROUP)):
         inputs = [words for _, words in group]
         (mine,) = tagger.tag_groups([inputs])
         others = next(iter(against.tag_groups([inputs]))).tags if against else mine.tags
         for (record, words), tags, found, other in zip(group, mine.tags, mine.probabilities, others, strict=True):
-            score, reason = judge(words.words, tags, np.round(found, SCORE_DIGITS), other)
+            p = np.round(found, SCORE_DIGITS)
+            score, reason = judge(words.words, tags, p, other)
             entities = [Entity(e.start, e.end, e.label, e.score) for e in to_entities(words, tags, found)]
-            yield Candidate(record, words.words, entities, score, reason)
+            yield Candidate(record, words, entities, float(p.min()), score, reason)
 
 
 def judge(words: Sequence[str], tags: Sequence[str], p: np.ndarray, other: Sequence[str]) -> tuple[float, str]:
