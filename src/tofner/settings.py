@@ -304,10 +304,11 @@ class PseudoNer(Ner):
         "translated sentences (ours), or on all source sentences and as many pseudo-labelled and translated ones "
         "(authors' cross-lingual scripts)",
     )
-    choose_by: Literal["source", "pseudo", "last"] = Field(
+    choose_by: Literal["source", "pseudo", "last", "source+translated"] = Field(
         default="source",
         description="which epoch is kept: the best on the source dev (paper, 4.2), the best on one in ten "
-        "pseudo-labelled sentences, held back (in the spirit of the authors' cross-domain scripts), or the last one",
+        "pseudo-labelled sentences, held back (in the spirit of the authors' cross-domain scripts), the last one, or "
+        "the best on the source dev and its translation by `translate.dictionary` (authors' cross-lingual scripts)",
     )
     trust: Literal["all", "agree"] = Field(default="all", description="learn from every word's pseudo-label "
                                            "(Algorithm 1), or leave out of the loss those words on which tagger and "

@@ -106,6 +106,10 @@ def _ranges(settings: Settings, iterations: int, seed: int, most: int | None) ->
         for task in (name for name, trust in trusts.items() if trust == "agree"):
             found, fix = "agree with use.mrc=false", "set use.mrc to true, or this one to all"
             problems.append(Problem(f"stages.{task}.trust", found, "all, since no MRC model can disagree", fix))
+    for task in ("pseudo_ner", "loop_ner"):
+        if getattr(settings.stages, task).choose_by == "source+translated" and settings.translate.dictionary is None:
+            found, fix = "source+translated without translate.dictionary", "name a dictionary, or choose by source"
+            problems.append(Problem(f"stages.{task}.choose_by", found, "a dictionary to translate with", fix))
     for name, value in {"iterations": iterations, "seed": seed}.items():
         if not isinstance(value, int):  # Kubeflow takes a fraction for an int, and hands it on
             problems.append(Problem(name, str(value), "a whole number"))

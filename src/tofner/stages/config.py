@@ -46,12 +46,14 @@ class Labelled(Strict):
 
 
 class Translating(Strict):
-    """`settings.Translate` as `prepare` heeds it; `language`: of the translations."""
+    """`settings.Translate` as `prepare` heeds it; `language`: of the translations; `dev`: source dev sentences are
+    translated too, for a tagger whose epoch they choose."""
 
     dictionary: str | None
     choose: str
     data: list[str]
     language: str
+    dev: bool
 
 
 class StageConfig(Strict):
@@ -186,7 +188,8 @@ class PseudoNerConfig(NerConfig):
         mixed = self.training.mix != "pseudo"
         own = self.target_weight > 0 and "target_ner"
         translated = mixed and not self.untranslated and "translated_ner"
-        source = _files(mixed and "source_ner", "source_ner_dev", translated, own)
+        dev = self.training.choose_by == "source+translated" and "translated_ner_dev"
+        source = _files(mixed and "source_ner", "source_ner_dev", translated, dev, own)
         return {"corpora": source, "pseudo": _labels(self.training)}
 
 

@@ -7,6 +7,7 @@ weighted in the loss, so that a batch's mean loss means the same everywhere and 
 
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 
 from tofner.corpora.corpus import read_ner
 from tofner.corpora.examples import Sentence
@@ -35,7 +36,7 @@ def run(config: NerConfig, work: Work) -> Report:
         checkpoint.carry_head(model, carried, config.labels)
 
     sentences, held, counts = _training_sentences(config, work)
-    dev = list(cap(read_ner(corpora / "source_ner_dev.parquet"), settings.max_dev_examples, config.seed))
+    dev = _dev(config, corpora)
     pseudo_dev = list(cap(held, settings.max_dev_examples, config.seed))
     words, gold = [s.tokens for s in dev], [s.tags or [] for s in dev]
     sizes = (settings.max_pieces, settings.overlap_pieces)
@@ -58,12 +59,23 @@ def run(config: NerConfig, work: Work) -> Report:
     checkpoint.save(model, folder, work.output)
     checkpoint.save_tagger_files(work.output, config.labels, settings)
     counts = {**counts, **windows, "dev_sentences": len(dev)} | ({"held_back": len(pseudo_dev)} if pseudo_dev else {})
-    summary = f"F1 {100 * fitted.metrics['dev_f1']:.2f} on the source dev, {told_epochs(fitted.metrics)}"
+    both = "source+translated" in getattr(settings, "choose_by", "")
+    on = "the source dev and its translation" if both else "the source dev"
+    summary = f"F1 {100 * fitted.metrics['dev_f1']:.2f} on {on}, {told_epochs(fitted.metrics)}"
     if windows.get("left_out_words"):
         share = windows["left_out_words"] / windows["words"]
         fitted.metrics["left_out"] = share
         summary += f"; {100 * share:.2f} % of the words were not trusted and left out of the loss"
     return Report(fitted.metrics, counts, details={"training": fitted.history}, summary=summary)
+
+
+def _dev(config: NerConfig, corpora: Path) -> list[Sentence]:
+    """Source sentences to choose an epoch by, and their translations where these choose too; each capped by itself."""
+    settings = config.training
+    both = isinstance(settings, PseudoNer) and settings.choose_by == "source+translated"
+    names = ["source_ner_dev", *(["translated_ner_dev"] if both else [])]
+    parts = [cap(read_ner(corpora / f"{name}.parquet"), settings.max_dev_examples, config.seed) for name in names]
+    return list(joined(parts))
 
 
 def _training_sentences(config: NerConfig, work: Work) -> tuple[Sequence[Sentence], Sequence[Sentence], dict[str, int]]:

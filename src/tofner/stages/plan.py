@@ -142,6 +142,7 @@ def plan(
         choose=tongue.choose,
         data=sorted(set(tongue.data)),
         language=settings.target_language,
+        dev=any(one.choose_by == "source+translated" for one in (stages.pseudo_ner, stages.loop_ner)),
     )
 
     def labelling(*readers: LoopMrc | PseudoNer) -> c.PseudoLabelConfig:

@@ -22,8 +22,8 @@ def translate_source(
     typed: dict[str, list[Sentence]],
     mrc: dict[str, list[MrcExample]],
 ) -> None:
-    """Add what is asked for: `translated_ner`, the same with the types of the questions where there are such, and
-    `translated_mrc`.
+    """Add what is asked for: `translated_ner`, the same with the types of the questions where there are such,
+    `translated_ner_dev` and `translated_mrc`.
 
     Args:
         ready: sets of source sentences that came translated; no other ones are made then.
@@ -36,7 +36,9 @@ def translate_source(
     if sentences and ready:
         report.notes.append(f"source sentences come translated: {', '.join(ready)}, not word by word")
     elif sentences:
-        ner["translated_ner"] = source.sentences("translated_ner", ner["source_ner"])
+        ner["translated_ner"] = source.sentences("translated_ner", ner["source_ner"], "source_ner")
+    if config.dev:
+        ner["translated_ner_dev"] = source.sentences("translated_ner_dev", ner["source_ner_dev"], "source_ner_dev")
     if "mrc" in config.data:
         mrc["translated_mrc"] = source.questions("translated_mrc", mrc["source_mrc"])
     source.end()
@@ -55,11 +57,11 @@ class _Source:
         self.translator = Translator(self.dictionary, cast(Literal["first", "other"], config.choose))
         report.notes += self.dictionary.told()
 
-    def sentences(self, part: str, sentences: Sequence[Sentence]) -> list[Sentence]:
+    def sentences(self, part: str, sentences: Sequence[Sentence], made_of: str) -> list[Sentence]:
         """Labelled sentences."""
         before = replace(self.translator.counts)
         found = self.translator.sentences(sentences, self.language)
-        self._row(sets.sentences_row(part, self._made_of("source_ner"), found, self._since(before)))
+        self._row(sets.sentences_row(part, self._made_of(made_of), found, self._since(before)))
         return found
 
     def questions(self, part: str, examples: Sequence[MrcExample]) -> list[MrcExample]:

@@ -189,6 +189,7 @@ def damaged(home: Path, folder: Path) -> str:
         ({"overrides": ["target_language=xx"]}, ["queries"]),
         ({"overrides": ["target_language=xx", "use.mrc=false"], "iterations": 0}, []),
         ({"overrides": ["stages.pseudo_ner.trust=agree", "use.mrc=false"]}, ["stages.pseudo_ner.trust"]),
+        ({"overrides": ["stages.loop_ner.choose_by=source+translated"]}, ["stages.loop_ner.choose_by"]),
         ({"encoder": "./nowhere"}, ["encoder: found ./nowhere"]),
         ({"encoder": "DAMAGED"}, ["config.json: found model_type 'gpt2'"]),
         ({"encoder": "EMPTY"}, ["found no config.json"]),

@@ -272,6 +272,7 @@ def test_a_changed_setting_reaches_who_reads_it(
         ("translate.data=[ner, ner_as_mrc]", {"prepare"} | after("mrc")),
         ("translate.data=[ner, mrc]", {"prepare"} | after("mrc")),
         ("translate.queries=words", after("mrc")),
+        ("stages.loop_ner.choose_by=source+translated", {"prepare"} | after("loop_ner")),
     ],
 )
 def test_a_way_to_translate_reaches_who_reads_it(shared: Setup, setting: str, expected: set[str]) -> None:

@@ -14,7 +14,7 @@ from tofner.corpora.examples import Sentence
 from tofner.errors import BadData, BadSettings
 from tofner.stages.config import config_type
 from tofner.stages.mrc import _training_parts
-from tofner.stages.ner import _training_sentences
+from tofner.stages.ner import _dev, _training_sentences
 from tofner.stages.runtime import run_stage
 from tofner.stages.work import Work
 
@@ -184,6 +184,25 @@ def test_a_round_learns_translated_questions_with_all_others_alone(
     parts, _ = _training_parts(config, work, work.folder("corpora"))
     assert (len(parts["translated_mrc"]) if "translated_mrc" in parts else None) == expected
     assert ("translated_mrc.parquet" in config.reads(PSEUDO)["corpora"]) == (expected is not None)
+
+
+@pytest.mark.parametrize(("choose_by", "both"), [("source+translated", True), ("source", False)])
+def test_translations_of_the_source_dev_choose_an_epoch_where_they_shall(
+    chain: Chain, labelled: Path, choose_by: str, both: bool
+) -> None:
+    given = (*ON, f"stages.pseudo_ner.choose_by={choose_by}", "stages.pseudo_ner.max_dev_examples=6")
+    corpora_ = chain.do("prepare", given, data=str(chain.data))
+    assert (corpora_.folder / "translated_ner_dev.parquet").is_file() == both
+    assert corpora_.counts.get("translated_ner_dev") == (tiny.DEV if both else None)
+    config, work = told(chain, "pseudo_ner", given, corpora=corpora_.uri, pseudo=str(labelled))
+    found = _dev(config, work.folder("corpora"))
+    source = [one for one in found if not one.id.endswith("~es")]
+    translated = [one.tokens for one in found if one.id.endswith("~es")]
+    assert len(source) == 6  # each is capped by itself, and alike
+    assert translated == ([by_hand(one.tokens) for one in source] if both else [])
+    assert ("translated_ner_dev.parquet" in config.reads(PSEUDO)["corpora"]) == both
+    first, _ = told(chain, "ner", given, corpora=corpora_.uri)
+    assert "translated_ner_dev.parquet" not in first.reads(())["corpora"]
 
 
 def test_queries_are_those_of_the_target_or_of_the_source_word_by_word(chain: Chain) -> None:
