@@ -24,7 +24,7 @@ Made from the typed models in `tofner.settings` by `make golden`; do not edit.
 | `encoder` | the preset's | Hub id (`name` or `name@revision`), local folder, or `s3://` prefix |
 | `iterations` | 1 | T of Algorithm 1; in Kubeflow at most what the graph was compiled for. Source: paper, Appendix B |
 | `mlm_stage`, `mrc_stage`, `pseudo`, `order` | `preset` | Kubeflow's menus for `use.*` below: `on`, `off`, an order |
-| `seed` | 2019 | of everything random. Source: paper, Appendix B |
+| `seed` | 2019 | of everything random; several with `--seeds` (docs/runs.md). Source: paper, Appendix B |
 | `overrides`, `--set` | none | `key=value`, keys as below; `stages.*.key=value` for all its stages |
 | `model_name` | `tofner-PRESET` | name to publish under |
 

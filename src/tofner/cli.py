@@ -467,6 +467,7 @@ def gc(
 ) -> None:
     """List what in a work folder's store no published version and none of the last runs needs, or delete it.
 
+    Reports, scores and gold sentences always stay: they are small, and tofner runs reads them.
     What a stopped run has left is kept until a later one has ended. Ends with 2 while a run or `tofner store` uses the
     store. The next run finds what is kept, and makes the rest again if it is asked for.
     """
