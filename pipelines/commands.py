@@ -23,6 +23,7 @@ from tofner.cli import LogFormat, Logs
 from tofner.history.book import name_of
 
 if TYPE_CHECKING:
+    from tofner.stages import Plan
     from tofner_kubeflow.pipelines.containers import Containers
 
 ITERATIONS = 1  # the paper: "we perform continual learning for one iteration and achieve the best performance"
@@ -109,14 +110,17 @@ def run(
         if containers:
             arguments |= workbench.seen_by_all(arguments, settings, containers.shared)
         os.environ.pop(logs.FORMAT, None)  # the run's own lines are objects; those of its tasks become parts of them
-        plan(**arguments)  # the graph's first task does this too; here it stops bad input before a process is started
+        # The graph's first task does this too; here it stops bad input before a process is started.
+        planned = plan(**arguments)
         cluster = laptop(iterations)
         if containers:
             containers.probe()
             cluster = laptop(iterations, containers.trainer.id)
         try:
             compiled = compile_tof(work / "tof.yaml", cluster)
-            reports, published = _run_each(wanted if seeds else [], compiled, arguments, work, containers, console)
+            reports, published = _run_each(
+                wanted if seeds else [], planned, compiled, arguments, work, containers, console
+            )
         except StageBroke as error:
             typer.echo(f"tofner: {error}", err=True)
             raise typer.Exit(1) from error
@@ -141,6 +145,7 @@ def run(
 
 def _run_each(
     seeds: list[int],
+    planned: "Plan",
     compiled: Path,
     arguments: dict[str, Any],
     work: Path,
@@ -148,6 +153,8 @@ def _run_each(
     console: Console,
 ) -> tuple[list[str], str]:
     """Run the graph with every seed, or once as it is told if there are none; tables are shown, reports copied.
+
+    `planned` is the plan of the first.
 
     Returns:
         Addresses of the reports, and of the last published model.
@@ -162,8 +169,9 @@ def _run_each(
         if seeds:
             console.print(f"Seed {seed}, {number} of {len(seeds)}", highlight=False)
         told = arguments | {"seed": seed}
+        planned = plan(**told) if number > 1 else planned
         started = datetime.now(UTC)
-        finished = run_graph(compiled, told, work, containers, partial(forecast.counted, plan(**told)))
+        finished = run_graph(compiled, told, work, containers, partial(forecast.counted, planned))
         published, report = finished.outputs["model"], finished.outputs["report"]
         rows = json.loads(storage.read_bytes(storage.join(report, "run.json")))["rows"]
         console.print(table(rows, started))

@@ -21,11 +21,11 @@ from tofner.words import bootstrap
 from tofner.words.scores import score_tags
 
 Rows = list[list[str]]
-WORDS = [["Tom", "met", "Acme"], ["in", "New", "York"], ["nobody"], ["Ann", "left"]]
-GOLD: Rows = [["B-PER", "O", "B-ORG"], ["O", "B-LOC", "I-LOC"], ["O"], ["B-PER", "O"]]
+WORDS = [["Tom", "met", "Acme"], ["in", "New", "York"], ["nobody"], ["Ann", "left"], ["Bo"]]
+GOLD: Rows = [["B-PER", "O", "B-ORG"], ["O", "B-LOC", "I-LOC"], ["O"], ["B-PER", "O"], ["B-PER"]]
 NOTHING: Rows = [["O"] * len(words) for words in WORDS]
-PART: Rows = [["B-PER", "O", "O"], ["O", "B-LOC", "I-LOC"], ["B-ORG"], ["O", "O"]]
-OTHER: Rows = [["B-PER", "O", "B-ORG"], ["O", "B-LOC", "O"], ["O"], ["B-PER", "O"]]
+PART: Rows = [["B-PER", "O", "O"], ["O", "B-LOC", "I-LOC"], ["B-ORG"], ["O", "O"], ["B-ORG"]]
+OTHER: Rows = [["B-PER", "O", "B-ORG"], ["O", "B-LOC", "O"], ["O"], ["B-PER", "O"], ["B-ORG"]]
 MACHINE = {"device": "cpu", "threads": 2, "precision": "fp32"}
 
 
@@ -200,7 +200,7 @@ def test_seeds_are_summed_up_by_the_plain_formulas(store: Store, tmp_path: Path)
         assert stage["f1"]["sd"] == pytest.approx(statistics.stdev(values))
     assert value["stages"][1]["span_f1"]["values"] == [score_tags(GOLD, rows)["spans"]["f1"] for rows in lasts]
     (per,) = [row for row in value["types"] if row["type"] == "PER"]
-    assert per["support"] == 2
+    assert per["support"] == 3
     assert per["f1"]["values"] == [score_tags(GOLD, rows)["types"]["PER"]["f1"] for rows in lasts]
     alone = bootstrap.compare_seeds(GOLD, lasts, firsts, confidence=0.975, seed=0)
     assert value["effect"]["exact"] == vars(alone)
@@ -256,7 +256,8 @@ def test_two_runs_are_compared_on_the_same_sentences(store: Store, tmp_path: Pat
     assert value["effect"]["exact"] == vars(alone)
     f1 = [100 * score_tags(GOLD, rows)["micro"]["f1"] for rows in (PART, OTHER)]
     assert f"B against A, F1 {f1[0]:.2f} to {f1[1]:.2f}" in value["said"]
-    # By hand. PART misses Acme and Ann, which OTHER finds, and calls "nobody" an ORG; OTHER cuts New York short.
+    # By hand. PART misses Acme and Ann, which OTHER finds, and calls "nobody" an ORG; OTHER cuts New York short. Both
+    # take Bo for an ORG, so that is no error of one alone.
     assert value["errors"]["a"]["missed"] == {"ORG": 1, "PER": 1}
     assert value["errors"]["a"]["invented"] == {"ORG": 1}
     assert value["errors"]["a"]["sentences"] == 3
