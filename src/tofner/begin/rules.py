@@ -25,7 +25,7 @@ class Resources:
 
         `root` is the file system root (tests use another). Nothing of torch is imported.
         """
-        from tofner.tagging.engine.threads import usable_cores
+        from tofner.cores import usable_cores
 
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         limit = root / "sys/fs/cgroup/memory.max"

@@ -5,9 +5,9 @@ import os
 import subprocess
 import sys
 
+from tofner.cores import usable_cores
 from tofner.errors import BadSettings, Problem
 from tofner.settings import Compute, Machine
-from tofner.tagging.engine.threads import usable_cores
 
 ASK_TORCH = "import torch; print(torch.cuda.is_available())"
 

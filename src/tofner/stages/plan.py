@@ -9,19 +9,17 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tofner import storage
-from tofner.check.asked import check_asked, default_name
-from tofner.corpora import data_root, translate
+from tofner.corpora import data_root
 from tofner.errors import BadData, BadInput, Problem
-from tofner.presets import load_preset, queries_of
-from tofner.presets.query_files import Queries
-from tofner.sample.place import data_or_sample
 from tofner.settings import LoopMrc, Machine, Part, PseudoNer, Settings
 from tofner.stages import config as c
-from tofner.stages.machine import machine
 from tofner.stages.revision import code_revision
+
+if TYPE_CHECKING:
+    from tofner.presets.query_files import Queries
 
 GOLD = ("target_test", "target_dev")  # roles whose labels only `evaluate` and the gate see
 TARGET = "target_ner"  # the role of which some may train and others measure
@@ -84,6 +82,12 @@ def plan(
         BadInput: anything in preset, overrides, ranges, data root, encoder or store that would fail later.
         PassingFault: the bucket does not answer.
     """
+    # Of planning alone; every task of a run loads a plan.
+    from tofner.check.asked import check_asked, default_name
+    from tofner.presets import load_preset, queries_of
+    from tofner.sample.place import data_or_sample
+    from tofner.stages.machine import machine
+
     settings = load_preset(preset, overrides)
     name = model_name or default_name(preset)
     encoder_uri, encoder_digest = check_asked(
@@ -267,8 +271,10 @@ def _present(settings: Settings, data: str) -> dict[str, bool]:
     return {part.split: data_root.find(data, part.kind, *part.split.split("/")) is not None for part in optional}
 
 
-def _in_words(queries: Queries, settings: Settings, data: str) -> Queries:
+def _in_words(queries: "Queries", settings: Settings, data: str) -> "Queries":
     """The questions of translated sentences made of those of the source, word by word."""
+    from tofner.corpora import translate
+
     found = translate.read(data_root.locate_dictionary(data, settings.translate.dictionary or ""))
     translator = translate.Translator(found, settings.translate.choose)
     return queries._replace(translated={type_: translator.text(query)[0] for type_, query in queries.source.items()})

@@ -16,6 +16,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from tofner.cores import usable_cores
 from tofner.errors import BadModel, Problem
 from tofner.model.layout import TAGGER, TOKENIZER, Precision
 from tofner.model.published import Model, load_model
@@ -23,7 +24,6 @@ from tofner.tagging.engine.batches import plan_batches
 from tofner.tagging.engine.result import Result
 from tofner.tagging.engine.runner import Runner, quiet_tokenizers
 from tofner.tagging.engine.texts import Entity, Source, Words, to_entities, to_words
-from tofner.tagging.engine.threads import usable_cores
 from tofner.words.features import cut_windows
 from tofner.words.pieces import PieceEncoder, Pieces
 from tofner.words.scores import best_tags, label_names

@@ -14,11 +14,11 @@ from dataclasses import replace
 from typing import Any
 
 from tofner.child import ending_with
+from tofner.cores import usable_cores
 from tofner.errors import BadSettings, PassingFault, Problem
 from tofner.logs import follow
 from tofner.model.published import Model, load_model
 from tofner.tagging.engine.tagger import Answer, Prepared, Tagged, Tagger
-from tofner.tagging.engine.threads import usable_cores
 from tofner.tagging.formats.files import Shard
 from tofner.tagging.formats.read import read_groups
 from tofner.tagging.formats.record import Group, Record

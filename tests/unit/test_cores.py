@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tofner.tagging.engine.threads import cpu_quota, usable_cores
+from tofner.cores import cpu_quota, usable_cores
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:
