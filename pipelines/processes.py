@@ -1,4 +1,5 @@
-"""Tasks of a local run as plain processes: each ends with the run, whatever ends that.
+"""Tasks of a local run as plain processes: each ends with the run, whatever ends that. Those that have nothing to
+compute are answered without one (`answers`).
 
 KFP waits for a task's process and, when it is interrupted itself, leaves it at work: an orphan that trains on, without
 an object store, and holds a GPU. Here a process has a group of its own, which is ended with the run, and the kernel
@@ -18,6 +19,7 @@ from kfp.local import subprocess_task_handler
 from tofner.child import ending_with, leave
 from tofner.errors import PassingFault
 from tofner_kubeflow.components.stage import START
+from tofner_kubeflow.pipelines.answers import answer
 
 GOES_ON = "the same command goes on from here"
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
@@ -76,8 +78,11 @@ def stoppable(task: Callable[[], str]) -> Iterator[None]:
 def run_process(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
     """What KFP has a function of this name and these arguments for; returns the exit code.
 
-    Output is printed line by line. However this ends, the process and its children have ended before.
+    Output is printed line by line. However this ends, the process and its children have ended before. A task that has
+    nothing to compute gets none, unless it has an environment of its own.
     """
+    if not env_vars and (code := answer(full_command)) is not None:
+        return code
     process = subprocess.Popen(
         full_command,
         stdout=subprocess.PIPE,

@@ -19,6 +19,7 @@ STARTED = re.compile(r"^Executing task '(?P<task>[^']+)'$")
 ENDED = re.compile(r"^Task '(?P<task>[^']+)' finished with status (?P<status>[A-Z]+)$")
 BAR = re.compile(r"\d+%\|")  # a tqdm bar; each of its steps arrives as a line of its own
 STEP = re.compile(r"\bstep (?P<step>\d+)/(?P<steps>\d+)\b")  # of a training stage's own bar
+FOUND = re.compile(r"^\w+: already done\b")  # a result in the store; says nothing of how fast this machine is
 STAGE_BAR = re.compile(r"^\S+ [█·]+ +\d+%  ")
 PROGRESS_EVERY_S = 30.0  # how often the run's progress is told where no line can move
 MOST_COLUMNS = 160
@@ -52,7 +53,7 @@ class Relay:
         self._screen, self._log, self._names, self._count, self._now = screen, log, names, count, now
         self._forecast = Forecast([*dict.fromkeys(names.values())])
         self._pending = ""
-        self._inside = self._moving = self._skipping_json = self._traced = False
+        self._inside = self._moving = self._skipping_json = self._traced = self._found = False
         self._bar_shown = self._started = self._share = self._most = 0.0
         self._told = now()
         self._bar_text = ""
@@ -105,7 +106,8 @@ class Relay:
     def _of_kfp(self, level: str, text: str) -> None:
         if found := STARTED.match(text):
             self.task = self._names.get(found["task"], found["task"])
-            self._traced, self._started, self._share, self._bar_text = False, self._now(), 0.0, ""
+            self._traced = self._found = False
+            self._started, self._share, self._bar_text = self._now(), 0.0, ""
             if self._forecast.units is None:
                 self._forecast.units = self._count()
             self._told = self._now()
@@ -117,7 +119,7 @@ class Relay:
         elif found := ENDED.match(text):
             self._inside = self._skipping_json = False
             self.seconds[self.task] = self._now() - self._started
-            self._forecast.over(self.task, self.seconds[self.task])
+            self._forecast.over(self.task, None if self._found else self.seconds[self.task])
             verdict = "done" if found["status"] == "SUCCESS" else "FAILED"
             if verdict == "FAILED" and not self.failed:  # tasks that do not depend on it may still follow
                 self.failed, self.trace = self.task, self._traced
@@ -139,6 +141,7 @@ class Relay:
                     self._bar_text = line.strip()
                     self._move()
                     return
+            self._found = self._found or bool(FOUND.match(line))
             self._traced = self._traced or line.startswith("Traceback (most recent call last)")
             self._show(f"  {self.task} | {line}")
 

@@ -37,6 +37,11 @@ def ending_with(parent: int, number: signal.Signals) -> Callable[[], None] | Non
 _leaving: list[int] = []  # the code of an exit that was asked for
 
 
+def leaving() -> bool:
+    """Whether this process has been told to end: what is raised from then on is that, whatever it looks like."""
+    return bool(_leaving)
+
+
 @contextlib.contextmanager
 def leaving_well() -> Iterator[None]:
     """Around a whole program: where a library made an error of the exit that `leave` asked for, it is that exit."""

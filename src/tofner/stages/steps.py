@@ -141,6 +141,22 @@ def take(name: str, run: str, **inputs: str) -> Taken:
         return Taken(run, uri, gpus_after(planned, name), result)
 
 
+def has_work(name: str, run: str, **inputs: str) -> bool:
+    """Whether a step has something to compute: it is not off, and its result is not in the store.
+
+    Arguments as of `take`. Not for `evaluate`, which makes several results.
+
+    Raises:
+        BadInput, PassingFault: there is no such plan, or the store does not answer.
+    """
+    planned = load_plan(run.partition("#")[0])
+    step = find(planned, name)
+    if step.off:
+        return False
+    given = _given(planned, step, inputs)
+    return storage.folder_index(locate(step.stage, planned.store, planned.settings[step.task], given)[2]) is None
+
+
 def find(planned: Plan, name: str) -> Step:
     """A step by its name.
 

@@ -98,6 +98,14 @@ def test_a_reused_task_counts_and_takes_no_time() -> None:
     assert run.at(0, started("ner")) == "task 2 of 3: line 6: ner\n> line 6: ner\n"
 
 
+def test_a_result_that_was_in_the_store_says_nothing_of_the_machine() -> None:
+    run = Run(terminal=False)
+    run.at(0, started("mlm") + "    mlm: already done: best epoch 2 of 2, s3://b/x\n")
+    run.at(11, ended("mlm"))  # as if 100 units had taken a second
+    assert run.at(11, started("ner")) == "task 2 of 3: line 6: ner\n> line 6: ner\n"
+    assert run.relay.seconds == {"line 2: mlm": 11.0}
+
+
 def test_a_run_does_not_go_backwards() -> None:
     run = Run(terminal=False)
     run.at(0, started("mlm"))

@@ -394,14 +394,40 @@ def test_only_the_libraries_that_a_stage_uses_are_in_its_revision(monkeypatch: p
         assert {stage for stage, one in revisions().items() if one != before[stage]} == expected, library
 
 
+# An import in each kind of statement that can hold one.
+EVERY_KIND = """
+for one in ():
+    with one:
+        import numpy
+try:
+    import torch
+except ImportError:
+    import transformers
+else:
+    import datasets
+finally:
+    import tokenizers
+match one:
+    case 1 if (lambda: one)():
+        while one:
+            import seqeval
+class A:
+    if one:
+        pass
+    else:
+        import onnxruntime
+"""
+
+
 def test_imports_inside_functions_are_followed(tmp_path: Path) -> None:
     (tmp_path / "stages").mkdir()
     (tmp_path / "stages" / "one.py").write_text(
         "def run() -> None:\n    from tofner.words import late\n    import onnx\n"
     )
     (tmp_path / "words").mkdir()
-    (tmp_path / "words" / "late.py").write_text("")
-    assert revision.made_by("one", tmp_path) == (["tofner.stages.one", "tofner.words.late"], ["onnx"])
+    (tmp_path / "words" / "late.py").write_text(EVERY_KIND)
+    libraries = ["datasets", "numpy", "onnx", "onnxruntime", "seqeval", "tokenizers", "torch", "transformers"]
+    assert revision.made_by("one", tmp_path) == (["tofner.stages.one", "tofner.words.late"], libraries)
 
 
 def test_the_key_leaves_out_what_is_told_to_orchestrators_alone(shared: Setup) -> None:
