@@ -14,6 +14,7 @@ from datasets import Dataset
 
 from tests.light import closure
 from tests.tiny_tagger import publish_tiny
+from tests.unit.history.test_runs import Store
 from tofner.cli import EXTRA_OF
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,6 +160,14 @@ def test_tag_needs_no_extra(tmp_path: Path) -> None:
     done = light("-", "tag", "--model", str(model), *paths)
     assert done.returncode == 0, done.stderr
     assert '"entities"' in (tmp_path / "out" / "in.jsonl").read_text(encoding="utf-8")
+
+
+def test_runs_are_listed_without_any_extra(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.run("a" * 20, 7)
+    done = light("-", "runs", store.uri)
+    assert done.returncode == 0, done.stderr
+    assert "aaaaaaaaaaaa  succeeded  2026-11-17 10:20" in done.stdout
 
 
 def test_a_hidden_distribution_cannot_be_imported() -> None:

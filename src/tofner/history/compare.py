@@ -20,6 +20,13 @@ from tofner.people import computed_with
 from tofner.stages.effect import effect, in_words
 from tofner.words.bootstrap import strict_entities
 
+CORPORA = {  # of what `prepare` is told: the names of settings; roles and translation are told of the whole run
+    "types": "types",
+    "label_map": "label_map",
+    "question_types": "ner_as_mrc.types",
+    "question_map": "ner_as_mrc.label_map",
+    "data_digest": "contents of the data",
+}
 SHOWN = 5  # sentences of a side
 ABSENT = "–"
 NOT_SETTINGS = ("seed", "machine", "encoder_digest", "code", "notes")  # told elsewhere, or of no stage
@@ -83,7 +90,7 @@ def _told(run: Run, notes: list[str]) -> Told:
             tasks.setdefault(task, None)
             continue
         settings = json.loads(storage.read_bytes(place))["settings"]
-        tasks.setdefault(task, _of_task(task, settings))
+        tasks.setdefault(task, of_task(task, settings))
     return whole, tasks
 
 
@@ -97,14 +104,17 @@ def _results(run: Run) -> list[tuple[str, str]]:
     return [*named, *(("evaluate", uri) for uri in run.scores[:1])]
 
 
-def _of_task(task: str, settings: dict[str, Any]) -> Flat:
+def of_task(task: str, settings: dict[str, Any]) -> Flat:
     """Settings of one task under the names by which they are set, the rest under that of the task."""
     found: Flat = {}
     for name, value in settings.items():
         if name in NOT_SETTINGS:
             continue
-        own = name in ("training", task)  # what a preset has under `stages`
-        found |= flat({(f"stages.{task}" if own else f"{task}.{name}"): value})
+        if task == "prepare":
+            found |= flat({CORPORA[name]: value}) if name in CORPORA else {}
+        else:
+            own = name in ("training", task)  # what a preset has under `stages`
+            found |= flat({(f"stages.{task}" if own else f"{task}.{name}"): value})
     return found | {f"code of {task}": settings["code"]}
 
 

@@ -152,7 +152,7 @@ def measured_on(roles: dict[str, Any]) -> list[str]:
 
 
 def _revision(results: History) -> str:
-    """16 hex digits over the code that made all of a run's results: equal code, equal digits."""
+    """16 hex digits over the code that made a run's results: equal for equal code of the same stages."""
     codes = {manifest["stage"]: manifest["settings"]["code"] for _, manifest, _ in results}
     return hashlib.sha256(json.dumps(codes, sort_keys=True).encode()).hexdigest()[:16]
 

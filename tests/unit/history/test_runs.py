@@ -16,7 +16,7 @@ from tofner.corpora.corpus import write_ner
 from tofner.corpora.examples import Sentence
 from tofner.errors import BadInput
 from tofner.history import book, seeds, view
-from tofner.history.compare import compare
+from tofner.history.compare import compare, of_task
 from tofner.words import bootstrap
 from tofner.words.scores import score_tags
 
@@ -272,6 +272,27 @@ def test_two_runs_are_compared_on_the_same_sentences(store: Store, tmp_path: Pat
         assert part in shown, part
     assert f"{f1[1] - f1[0]:+.2f}" in shown
     assert json.loads(call(store.uri, A, B, "--json")) == value
+
+
+def test_settings_have_the_names_by_which_they_are_set() -> None:
+    told = {"seed": 1, "code": "c", "machine": MACHINE, "encoder_digest": "d"}
+    corpora = {"types": ["PER", "ORG"], "label_map": {"GPE": "LOC", "MISC": None}, "question_types": [], "notes": ["n"]}
+    assert of_task("prepare", told | corpora | {"target_text": ["t/train"], "data_digest": "0a1b"}) == {
+        "types": "PER, ORG",
+        "label_map.GPE": "LOC",
+        "label_map.MISC": "none",
+        "ner_as_mrc.types": "none",
+        "contents of the data": "0a1b",
+        "code of prepare": "c",
+    }
+    assert of_task("loop_mrc", told | {"training": {"trust": "all"}, "target_queries": {"PER": "Who?"}}) == {
+        "stages.loop_mrc.trust": "all",
+        "loop_mrc.target_queries.PER": "Who?",
+        "code of loop_mrc": "c",
+    }
+    labelling = of_task("pseudo_label", told | {"pseudo_label": {"batch_size": 8}, "queries": [["PER", "Who?"]]})
+    assert labelling["stages.pseudo_label.batch_size"] == "8"
+    assert labelling["pseudo_label.queries"] == '["PER", "Who?"]'
 
 
 def test_sides_of_several_seeds_are_compared_by_their_means(store: Store, tmp_path: Path) -> None:
