@@ -14,7 +14,7 @@ body { font: 16px/1.7 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0 2rem; } td, th { padding: .2rem .8rem; text-align: left; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; } p { white-space: pre-wrap; overflow-wrap: anywhere; }
 mark { padding: .1rem .25rem; border-radius: .25rem; } mark small
-{ margin-left: .3rem; font-weight: 600; opacity: .75;
+{ margin-left: .3rem; font-weight: 600; opacity: .9;
 } @media (prefers-color-scheme: dark) { body { background: #161616; color: #e8e8e8; } mark { color: inherit; } }
 """
 
