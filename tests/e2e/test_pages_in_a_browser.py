@@ -56,7 +56,8 @@ function look() {
     if (ratio < (large ? 3 : 4.5)) faint.push(about);
   }
   const nameless = [...document.querySelectorAll('svg, img, [role=img]')].filter(
-    e => !e.closest('[aria-hidden=true]') && !e.getAttribute('aria-label') && !e.querySelector(':scope > title') && !e.alt);
+    e => !e.closest('[aria-hidden=true]') && !e.getAttribute('aria-label') && !e.alt
+      && !e.querySelector(':scope > title'));
   return {
     wider: root.scrollWidth - root.clientWidth, faint, nameless: nameless.map(e => e.outerHTML.slice(0, 80)),
     language: root.lang, title: document.title, texts: document.body.innerText.length,
