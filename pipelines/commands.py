@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shlex
+import time
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
@@ -72,6 +73,7 @@ def run(
 
     Example: tofner run --preset wnut16 --data DATA --encoder ./encoder --set stages.ner.epochs=1
     """
+    began = time.monotonic()  # before seconds of imports
     from tofner.presets.load import load_preset
     from tofner.sample.place import data_or_sample
     from tofner.stages import plan
@@ -82,8 +84,7 @@ def run(
     from tofner_kubeflow.pipelines.processes import stoppable
     from tofner_kubeflow.pipelines.seeds import seeds_of
 
-    wanted = seeds_of(seed, seeds)
-    console = Console()
+    wanted, console = seeds_of(seed, seeds), Console()
     work = work.expanduser().resolve()
     preset = storage.absolute(preset) if preset.endswith((".yaml", ".yml")) else preset
     settings = load_preset(preset, set_)
@@ -118,7 +119,7 @@ def run(
             cluster = laptop(iterations, containers.trainer.id)
         try:
             compiled = compile_tof(work / "tof.yaml", cluster)
-            reports, published = _run_each(
+            reports, published, worked_s = _run_each(
                 wanted if seeds else [], planned, compiled, arguments, work, containers, console
             )
         except StageBroke as error:
@@ -131,8 +132,8 @@ def run(
             console.print(f"{name:>7}  {out / name}\n         {uri}", soft_wrap=True, highlight=False)
         if seeds:
             _sum_up(reports, out, console)
-        told = json.loads(storage.read_bytes(storage.join(report, "run.json")))
-        for line in closing(told, out, of_seeds=bool(seeds)):
+        lines = closing(json.loads(storage.read_bytes(storage.join(report, "run.json"))), out, of_seeds=bool(seeds))
+        for line in [*lines, times(time.monotonic() - began, worked_s)]:
             console.print(line, soft_wrap=True, highlight=False, markup=False)
         console.print(
             f"All runs: tofner runs {shlex.quote(str(work) if own else kept)}", soft_wrap=True, highlight=False
@@ -151,20 +152,20 @@ def _run_each(
     work: Path,
     containers: "Containers | None",
     console: Console,
-) -> tuple[list[str], str]:
+) -> tuple[list[str], str, float]:
     """Run the graph with every seed, or once as it is told if there are none; tables are shown, reports copied.
 
     `planned` is the plan of the first.
 
     Returns:
-        Addresses of the reports, and of the last published model.
+        Addresses of the reports, and of the last published model, and the seconds in which stages were at work.
     """
     from tofner.stages import plan
     from tofner_kubeflow.pipelines import forecast, workbench
     from tofner_kubeflow.pipelines.local import run_graph
 
     reports = []
-    published = ""
+    published, worked_s = "", 0.0
     for number, seed in enumerate(seeds or [arguments["seed"]], 1):
         if seeds:
             console.print(f"Seed {seed}, {number} of {len(seeds)}", highlight=False)
@@ -172,12 +173,13 @@ def _run_each(
         planned = plan(**told) if number > 1 else planned
         started = datetime.now(UTC)
         finished = run_graph(compiled, told, work, containers, partial(forecast.counted, planned))
+        worked_s += finished.worked_s
         published, report = finished.outputs["model"], finished.outputs["report"]
         rows = json.loads(storage.read_bytes(storage.join(report, "run.json")))["rows"]
         console.print(table(rows, started))
         workbench.mirror(report, work / "out" / "reports" / name_of(report))
         reports.append(report)
-    return reports, published
+    return reports, published, worked_s
 
 
 def _sum_up(reports: list[str], out: Path, console: Console) -> None:
@@ -208,6 +210,23 @@ def closing(told: dict[str, Any], out: Path, of_seeds: bool = False) -> list[str
         f"  tofner tag {model} 'A sentence of your own.'",
         f"  {out / 'seeds.html' if of_seeds else out / 'report' / 'report.html'}",
     ]
+
+
+def times(whole_s: float, worked_s: float) -> str:
+    """How long a run took, and which share of that was no stage's work.
+
+    >>> times(260.4, 239.0)
+    'Took 4:20, 3:59 of it in stages; the rest, 8%, started them, planned, tagged the example and copied.'
+    >>> times(3.64, 0.0)
+    'Took 0:04; every stage was done before.'
+    """
+    from tofner_kubeflow.pipelines.forecast import told
+
+    if not worked_s:
+        return f"Took {told(whole_s)}; every stage was done before."
+    rest = max(0.0, 1 - worked_s / whole_s)
+    went = "started them, planned, tagged the example and copied"
+    return f"Took {told(whole_s)}, {told(worked_s)} of it in stages; the rest, {rest:.0%}, {went}."
 
 
 def _example(tags: Path) -> str:

@@ -37,10 +37,12 @@ ERROR_FILE = "TOFNER_ERROR_FILE"  # where a stage writes its exit code and messa
 
 @dataclass(frozen=True)
 class Finished:
-    """Outputs of the graph by name, and the seconds of each task that was not reused, in order."""
+    """Outputs of the graph by name, the seconds of each task that was not reused, in order, and those of them in which
+    stages were at work."""
 
     outputs: dict[str, str]
     seconds: dict[str, float]
+    worked_s: float
 
 
 class StageBroke(Exception):
@@ -96,7 +98,7 @@ def run_graph(
     missing = [name for name, value in outputs.items() if not value]
     if missing or not outputs:
         raise StageBroke(f"the graph ended without {', '.join(missing) or 'outputs'}; its log is {log_path}")
-    return Finished(outputs, relay.seconds)
+    return Finished(outputs, relay.seconds, relay.worked_s)
 
 
 def task_names(compiled: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from tofner.logs import JsonLines
+from tofner.stages.config import CONFIGS
 from tofner_kubeflow.pipelines.forecast import Forecast, told
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -19,6 +20,7 @@ STARTED = re.compile(r"^Executing task '(?P<task>[^']+)'$")
 ENDED = re.compile(r"^Task '(?P<task>[^']+)' finished with status (?P<status>[A-Z]+)$")
 BAR = re.compile(r"\d+%\|")  # a tqdm bar; each of its steps arrives as a line of its own
 STEP = re.compile(r"\bstep (?P<step>\d+)/(?P<steps>\d+)\b")  # of a training stage's own bar
+WORKED = re.compile(rf"^(?:{'|'.join(CONFIGS)}): done in (?P<seconds>[\d.]+) s\b")  # a stage's own time
 FOUND = re.compile(r"^\w+: already done\b")  # a result in the store; says nothing of how fast this machine is
 STAGE_BAR = re.compile(r"^\S+ [█·]+ +\d+%  ")
 PROGRESS_EVERY_S = 30.0  # how often the run's progress is told where no line can move
@@ -34,6 +36,7 @@ class Relay:
         failed: name of the first task that failed, or empty.
         trace: whether that one printed a Python trace.
         seconds: time that each task took, by name, in order.
+        worked_s: seconds of them in which stages were at work, as these say themselves; not their processes' imports.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Relay:
         self.task = self.failed = ""
         self.trace = False
         self.seconds: dict[str, float] = {}
+        self.worked_s = 0.0
 
     def write(self, text: str) -> int:
         *lines, self._pending = (self._pending + text).split("\n")
@@ -141,6 +145,8 @@ class Relay:
                     self._bar_text = line.strip()
                     self._move()
                     return
+            if worked := WORKED.match(line):
+                self.worked_s += float(worked["seconds"])
             self._found = self._found or bool(FOUND.match(line))
             self._traced = self._traced or line.startswith("Traceback (most recent call last)")
             self._show(f"  {self.task} | {line}")

@@ -82,6 +82,7 @@ def test_model_report_and_tags_are_there(first: str, work: Path) -> None:
 def test_the_same_run_again_does_nothing_and_another_round_only_its_own(first: str, work: Path) -> None:
     again = tofner("run", "--work", str(work), "--iterations", "1", *SMALL)
     assert re.findall(r"^> (.*)$", again, re.MULTILINE) == ["plan"]
+    assert "every stage was done before" in again
     assert again.count("reused │") == len(re.findall(r"│ +\d+\.\d s │", again))
     more = tofner("run", "--work", str(work), "--iterations", "2", *SMALL)
     worked = re.findall(r"^  (.+?) \| (\w+): done in", more, re.MULTILINE)

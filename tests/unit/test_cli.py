@@ -194,6 +194,17 @@ def test_a_run_closes_with_verdict_example_and_what_is_next(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("whole_s", "worked_s", "said"),
+    [
+        (200.0, 150.0, "Took 3:20, 2:30 of it in stages; the rest, 25%, started them"),
+        (3.6, 0.0, "Took 0:04; every stage was done before."),
+    ],
+)
+def test_a_run_says_which_share_was_no_stages_work(whole_s: float, worked_s: float, said: str) -> None:
+    assert commands.times(whole_s, worked_s).startswith(said)
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("arguments", "said"),

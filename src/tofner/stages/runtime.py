@@ -143,7 +143,7 @@ def run_stage(stage: str, store: str, settings: str, inputs: dict[str, str], run
             if storage.folder_index(uri) is None:
                 raise
         storage.remove_folder(state)
-    return _result(stage, uri, f"done in {time.time() - started:.0f} s")
+    return _result(stage, uri, f"done in {time.time() - started:.1f} s")
 
 
 def check_finite(stage: str, report: dict[str, Any]) -> None:

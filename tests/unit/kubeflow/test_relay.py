@@ -106,6 +106,14 @@ def test_a_result_that_was_in_the_store_says_nothing_of_the_machine() -> None:
     assert run.relay.seconds == {"line 2: mlm": 11.0}
 
 
+def test_the_work_of_stages_is_what_they_say_themselves() -> None:
+    run = Run(terminal=False)
+    run.at(0, started("mlm") + "    mlm: done in 20.5 s: best epoch 2 of 2, s3://b/x\n")
+    run.at(25, ended("mlm") + started("ner") + "    ner: already done: best epoch 2 of 2, s3://b/y\n" + ended("ner"))
+    run.at(30, started("export") + "    upload: 70 of 70 MiB, done in 9 s\n    judge: done in 1.5 s, s3://b/j\n")
+    assert run.relay.worked_s == 22.0
+
+
 def test_a_run_does_not_go_backwards() -> None:
     run = Run(terminal=False)
     run.at(0, started("mlm"))
