@@ -97,7 +97,7 @@ def run_process(full_command: list[str], env_vars: dict[str, str] | None = None)
     try:
         with process.stdout:
             for line in process.stdout:
-                print(line, end="")
+                print(line, end="", flush=True)
         print("\n")  # as KFP does
         return process.wait()
     finally:
