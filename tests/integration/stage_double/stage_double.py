@@ -60,7 +60,7 @@ def run(stage: str, config: Any, work: Any) -> Any:
     (work.output / "made.txt").write_text(made)
     task = "judge" if stage == "judge" else step()  # a part of two steps
     _journal({"stage": stage, "task": task, "inputs": work.inputs, "store": work.store})
-    print(f"working on {step()}")
+    print(f"working on {step()}", flush=True)
     failing, _, how = os.environ.get("TOFNER_TEST_FAIL", "").partition("=")
     if failing == step():
         _fail(stage, how)
