@@ -54,7 +54,7 @@ class Here:
 
         outcome = Backend(compiled, call).run(**arguments)
         assert not outcome.failure, outcome.failure
-        return local.Finished(outcome.outputs, {})
+        return local.Finished(outcome.outputs, {}, 0.0)
 
 
 class Home:
