@@ -25,8 +25,8 @@ from tofner.storage import BUCKET, LocalStore
 
 pytestmark = pytest.mark.e2e
 EVERY = 25  # requests between two bursts
-# `hang` takes a whole time-out of real time for each request; of `garble` nobody can see what it changes in the text that
-# the run tags in the end (docs/faults.md).
+# `hang` takes a whole time-out of real time for each request; of `garble` nobody can see what it changes in the text
+# that the run tags in the end (docs/faults.md).
 WITHOUT = ("hang", "garble")
 
 
