@@ -6,8 +6,7 @@ Each command is started, hit at a drawn moment, and looked at: exit code, lines 
 folders that are left. Then it is started again, and hit again, until all signals are spent; at last it is left alone,
 its result is compared with that of one that nobody disturbed, and its temporary folder must be empty. A moment is drawn
 from the time that the undisturbed command took (from less, where one ended before its moment came), from the first line
-of the program on. Prints a table; exits 0 if all
-is as docs/faults.md says.
+of the program on. Prints a table; exits 0 if all is as docs/faults.md says.
 """
 
 import argparse

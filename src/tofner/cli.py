@@ -581,7 +581,7 @@ def choose(
     without: Annotated[str, typer.Option(help="File of sentences that are not wanted: those corrected already.")] = "",
     below: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Only those whose least certain word has less (tofner threshold)."),
+        typer.Option(min=0, help="Only those whose least certain word has less (tofner threshold); all above 1."),
     ] = None,
     random: Annotated[int | None, typer.Option(min=0, help="Draw them at random, by this seed.")] = None,
     from_: Annotated[

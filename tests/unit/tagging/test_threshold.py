@@ -147,6 +147,9 @@ def test_from_a_random_sample_to_the_sentences_to_look_at(model: str, tagger: Ta
     shown = [json.loads(line)["text"] for line in Path(rest).read_text(encoding="utf-8").split("\n") if line]
     assert shown == sorted((t for t in pool if certain[t] < below), key=lambda t: (certain[t], pool.index(t)))
     assert 0 < len(shown) < len(pool)
+    assert bound_of([1.0] * 19, [True] * 19, 0.05) == 1.0001, "wrong and quite certain: all are to be looked at"
+    call("choose", model, str(tmp_path / "posts.txt"), rest, "--below", "1.0001")
+    assert len(Path(rest).read_text(encoding="utf-8").splitlines()) == len(pool)
     both = ["--below", "0.5", "--random", "1"]
     CliRunner().invoke(app, ["choose", model, str(tmp_path / "posts.txt"), rest, *both])
     with pytest.raises(BadSettings, match="one way to choose"):
